@@ -1,0 +1,48 @@
+// Errors are values. An Error is two words and carries what a proxy must decide from it: which side failed and whether the
+// same request may be tried again. It is turned into a status code in one place only, proxy/error_response.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+
+namespace steelyard {
+
+enum class ErrorKind : std::uint8_t {
+  would_block,     // not an error for long: nothing can be done without waiting
+  closed,          // the peer ended the stream where more was due
+  reset,           // the peer reset the connection
+  refused,         // nobody listens there
+  unreachable,     // the network says there is no way
+  timed_out,       // a deadline passed
+  cancelled,       // somebody who may do so ended the operation
+  malformed,       // the peer broke its protocol
+  too_large,       // a limit on size was hit
+  overloaded,      // a limit on number was hit
+  resources,       // descriptors or memory of this process or machine
+  no_server,       // no server may take the request
+  system,          // anything else the system said: see os_code
+};
+
+enum class Side : std::uint8_t { local, client, server };
+
+enum class Retry : std::uint8_t {
+  never,             // the request may have had an effect
+  fresh_connection,  // a reused connection had gone stale: once more on a new one, to the same server
+  any,               // the request reached nobody: any server
+};
+
+struct Error {
+  ErrorKind kind = ErrorKind::system;
+  Side side = Side::local;
+  Retry retry = Retry::never;
+  int os_code = 0;  // errno, where the system gave one
+};
+
+template <typename T>
+using Result = std::expected<T, Error>;
+
+constexpr std::unexpected<Error> fail(ErrorKind kind, Side side = Side::local, Retry retry = Retry::never, int os_code = 0) {
+  return std::unexpected(Error{kind, side, retry, os_code});
+}
+
+}  // namespace steelyard

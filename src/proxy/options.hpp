@@ -1,0 +1,52 @@
+// What may be set about proxying: routes, and what the two sides are told about each other. Filled by config/.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "decide/route/options.hpp"
+#include "net/address.hpp"
+#include "session/options.hpp"
+
+namespace steelyard {
+
+struct HeaderField {
+  std::string name;
+  std::string value;
+};
+
+// Applied in this order: remove, set, add.
+struct HeaderEdits {
+  std::vector<std::string> remove;
+  std::vector<HeaderField> set;
+  std::vector<HeaderField> add;
+  [[nodiscard]] bool empty() const { return remove.empty() && set.empty() && add.empty(); }
+};
+
+struct RouteOptions {
+  std::string name;  // for logs and metrics; by default made from the match
+  MatchOptions match;
+  std::string pool;
+  std::string host;  // the Host field that servers see: "" as the client sent it, "server" the server's address, else this text
+  HeaderEdits request_headers;
+  HeaderEdits response_headers;
+  std::optional<Duration> first_byte_timeout;  // instead of the listener's
+  std::optional<Duration> total_timeout;
+  std::optional<std::uint64_t> body_bytes_max;
+};
+
+enum class ForwardedStyle : std::uint8_t { x_forwarded, forwarded, both, off };
+
+struct ForwardedOptions {
+  ForwardedStyle style = ForwardedStyle::x_forwarded;
+  std::vector<Network> trusted_proxies;  // whose X-Forwarded-* and Forwarded fields are believed and extended
+  bool via = true;
+};
+
+struct ListenerOptions {
+  SocketAddress bind;
+  bool status_pages = false;  // /__health__, /__status__, /__metrics__ on this listener
+};
+
+}  // namespace steelyard
