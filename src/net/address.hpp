@@ -25,7 +25,8 @@ class IpAddress {
   [[nodiscard]] std::string to_string() const;
   // Writes the text without allocating; `out` has room for text_max characters. Returns the length.
   std::size_t write(char* out) const;
-  [[nodiscard]] std::uint64_t hash() const;
+  // The same in every process for the same seed. A table that clients can fill takes a secret seed.
+  [[nodiscard]] std::uint64_t hash(std::uint64_t seed = 0) const;
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
  private:
