@@ -1,0 +1,30 @@
+// Real sockets over an EpollLoop: TCP streams, listening sockets, connecting. Everything lives on the loop's thread.
+#pragma once
+
+#include <memory>
+
+#include "net/epoll_loop.hpp"
+#include "net/stream.hpp"
+#include "runtime/block_pool.hpp"
+
+namespace steelyard {
+
+class EpollConnector final : public Connector {
+ public:
+  explicit EpollConnector(EpollLoop& loop) : loop_(loop) {}
+
+  Result<std::unique_ptr<Stream>> connect(const SocketAddress& to) override;
+  Scheduler& scheduler() override { return loop_.scheduler(); }
+
+ private:
+  EpollLoop& loop_;
+};
+
+// A listening TCP socket (SO_REUSEPORT, so that every worker can have one on the same port). Port 0 takes a free one. The
+// caller owns the descriptor until it hands it to make_listener().
+Result<int> listen_on(const SocketAddress& address);
+std::unique_ptr<Listener> make_listener(EpollLoop& loop, int descriptor);
+// The address that a socket is bound to.
+SocketAddress local_address_of(int descriptor);
+
+}  // namespace steelyard

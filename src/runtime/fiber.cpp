@@ -1,0 +1,86 @@
+#include "runtime/fiber.hpp"
+
+#include "runtime/task.hpp"
+
+namespace steelyard {
+
+bool Operation::suspend(Fiber& fiber, std::coroutine_handle<> caller) {
+  if (fiber.cause_ != Cause::none) {
+    outcome_ = Outcome::cancelled;
+    return false;
+  }
+  suspend_shielded(fiber, caller);
+  return true;
+}
+
+void Operation::suspend_shielded(Fiber& fiber, std::coroutine_handle<> caller) {
+  SY_ASSERT(fiber.pending_ == nullptr);
+  fiber_ = &fiber;
+  caller_ = caller;
+  fiber.pending_ = this;
+}
+
+Scheduler& Operation::scheduler() const { return fiber_->scheduler_; }
+
+void Operation::complete(Outcome outcome) {
+  unlink();
+  fiber_->pending_ = nullptr;
+  outcome_ = outcome;
+  caller_.resume();
+}
+
+void Operation::complete_later(Outcome outcome) {
+  outcome_ = outcome;
+  if (!linked()) fiber_->scheduler_.make_ready(*this);
+}
+
+Fiber::~Fiber() { SY_ASSERT(root_ == nullptr); }
+
+void Fiber::start(Task<void>&& root) {
+  SY_ASSERT(root_ == nullptr);
+  root_ = root.begin(*this);
+  root_.resume();
+}
+
+void Fiber::finish() {
+  root_.destroy();
+  root_ = nullptr;
+  disarm();
+  owner_.on_finished(*this);
+}
+
+void Fiber::cancel(Cause cause) {
+  if (cause_ != Cause::none) return;
+  cause_ = cause;
+  if (pending_ == nullptr) return;
+  pending_->withdraw();
+  pending_->complete_later(Outcome::cancelled);
+}
+
+void Fiber::arm() {
+  if (deadline_ != never) scheduler_.timers().arm(*this, deadline_);
+}
+
+void Fiber::on_expired() {
+  if (scheduler_.now() < deadline_) return arm();
+  // Nothing pending: the fiber waits for nobody just now, and will not wait long.
+  if (pending_ == nullptr) return;
+  pending_->withdraw();
+  pending_->complete_later(Outcome::timed_out);
+}
+
+Scheduler::Scheduler(Instant now) : now_(now), timers_(now) {}
+Scheduler::~Scheduler() = default;
+
+void Scheduler::advance(Instant now) {
+  if (now > now_) now_ = now;
+  timers_.advance(now_);
+}
+
+void Scheduler::make_ready(Operation& operation) { ready_.push_back(operation); }
+
+void Scheduler::run_ready() {
+  while (Operation* operation = ready_.pop_front()) operation->complete(operation->outcome_);
+}
+
+}  // namespace steelyard

@@ -1,0 +1,37 @@
+// What the coroutines of one thread share: the time of this turn, the timers, and the operations that may go on. It waits for
+// nothing itself: the epoll loop and the simulator drive it.
+#pragma once
+
+#include <coroutine>
+
+#include "base/intrusive_list.hpp"
+#include "base/time.hpp"
+#include "runtime/timer_wheel.hpp"
+
+namespace steelyard {
+
+class Operation;
+
+class Scheduler {
+ public:
+  explicit Scheduler(Instant now);
+  ~Scheduler();
+
+  [[nodiscard]] Instant now() const { return now_; }
+  [[nodiscard]] TimerWheel& timers() { return timers_; }
+
+  // Sets the time and fires the timers that are due.
+  void advance(Instant now);
+  // Resumes `operation` in this turn, after what runs now.
+  void make_ready(Operation& operation);
+  [[nodiscard]] bool has_ready() const { return !ready_.empty(); }
+  // Resumes everything that is ready, including what becomes ready meanwhile.
+  void run_ready();
+
+ private:
+  Instant now_;
+  TimerWheel timers_;
+  IntrusiveList<Operation> ready_;
+};
+
+}  // namespace steelyard
