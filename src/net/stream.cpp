@@ -18,17 +18,17 @@ void Stream::deliver(Events events) {
     return;
   }
   // What the first one does may end the other's wait, so the other goes through the ready list.
-  if (reader != nullptr && writer != nullptr) writer->complete_later(Outcome::done);
+  if (reader != nullptr && writer != nullptr) writer->complete_later(WaitResult::done);
   if (reader != nullptr) {
-    reader->complete(Outcome::done);
+    reader->complete(WaitResult::done);
   } else {
-    writer->complete(Outcome::done);
+    writer->complete(WaitResult::done);
   }
 }
 
 void Listener::deliver_ready() {
   ready_ = true;
-  if (waiter_ != nullptr) std::exchange(waiter_, nullptr)->complete(Outcome::done);
+  if (waiter_ != nullptr) std::exchange(waiter_, nullptr)->complete(WaitResult::done);
 }
 
 }  // namespace steelyard

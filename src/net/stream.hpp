@@ -43,7 +43,7 @@ class Readiness {
       place_ = this;
       return true;
     }
-    Outcome await_resume() noexcept { return outcome_; }
+    WaitResult await_resume() noexcept { return result_; }
     void withdraw() override {
       if (place_ == this) place_ = nullptr;
     }

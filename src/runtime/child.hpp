@@ -20,8 +20,8 @@ class Child final : private Fiber::Owner {
   // and still waited for.
   Task<void> join() {
     while (fiber_.running()) {
-      const Outcome outcome = co_await Ended{*this};
-      if (outcome != Outcome::done) fiber_.cancel(Cause::sibling_done);
+      const WaitResult result = co_await Ended{*this};
+      if (result != WaitResult::done) fiber_.cancel(Cause::sibling_done);
     }
   }
 
@@ -34,13 +34,13 @@ class Child final : private Fiber::Owner {
       child.joiner_ = this;
       suspend_shielded(*caller.promise().fiber, caller);
     }
-    Outcome await_resume() noexcept { return outcome_; }
+    WaitResult await_resume() noexcept { return result_; }
     void withdraw() override { child.joiner_ = nullptr; }
     Child& child;
   };
 
   void on_finished(Fiber& /*fiber*/) override {
-    if (joiner_ != nullptr) std::exchange(joiner_, nullptr)->complete_later(Outcome::done);
+    if (joiner_ != nullptr) std::exchange(joiner_, nullptr)->complete_later(WaitResult::done);
   }
 
   Fiber fiber_;

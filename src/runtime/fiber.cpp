@@ -6,7 +6,7 @@ namespace steelyard {
 
 bool Operation::suspend(Fiber& fiber, std::coroutine_handle<> caller) {
   if (fiber.cause_ != Cause::none) {
-    outcome_ = Outcome::cancelled;
+    result_ = WaitResult::cancelled;
     return false;
   }
   suspend_shielded(fiber, caller);
@@ -22,15 +22,15 @@ void Operation::suspend_shielded(Fiber& fiber, std::coroutine_handle<> caller) {
 
 Scheduler& Operation::scheduler() const { return fiber_->scheduler_; }
 
-void Operation::complete(Outcome outcome) {
+void Operation::complete(WaitResult result) {
   unlink();
   fiber_->pending_ = nullptr;
-  outcome_ = outcome;
+  result_ = result;
   caller_.resume();
 }
 
-void Operation::complete_later(Outcome outcome) {
-  outcome_ = outcome;
+void Operation::complete_later(WaitResult result) {
+  result_ = result;
   if (!linked()) fiber_->scheduler_.make_ready(*this);
 }
 
@@ -54,7 +54,7 @@ void Fiber::cancel(Cause cause) {
   cause_ = cause;
   if (pending_ == nullptr) return;
   pending_->withdraw();
-  pending_->complete_later(Outcome::cancelled);
+  pending_->complete_later(WaitResult::cancelled);
 }
 
 void Fiber::arm() {
@@ -66,7 +66,7 @@ void Fiber::on_expired() {
   // Nothing pending: the fiber waits for nobody just now, and will not wait long.
   if (pending_ == nullptr) return;
   pending_->withdraw();
-  pending_->complete_later(Outcome::timed_out);
+  pending_->complete_later(WaitResult::timed_out);
 }
 
 Scheduler::Scheduler(Instant now) : now_(now), timers_(now) {}
@@ -80,7 +80,7 @@ void Scheduler::advance(Instant now) {
 void Scheduler::make_ready(Operation& operation) { ready_.push_back(operation); }
 
 void Scheduler::run_ready() {
-  while (Operation* operation = ready_.pop_front()) operation->complete(operation->outcome_);
+  while (Operation* operation = ready_.pop_front()) operation->complete(operation->result_);
 }
 
 }  // namespace steelyard

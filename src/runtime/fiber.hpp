@@ -21,31 +21,31 @@ class Task;
 enum class Cause : std::uint8_t { none, client_gone, sibling_done, shutdown };
 
 // How an awaited operation ended.
-enum class Outcome : std::uint8_t { done, timed_out, cancelled };
+enum class WaitResult : std::uint8_t { done, timed_out, cancelled };
 
-constexpr ErrorKind error_of(Outcome outcome) { return outcome == Outcome::timed_out ? ErrorKind::timed_out : ErrorKind::cancelled; }
+constexpr ErrorKind error_of(WaitResult result) { return result == WaitResult::timed_out ? ErrorKind::timed_out : ErrorKind::cancelled; }
 
 // The leaf of a fiber while it is suspended. Derived awaitables say how to stop waiting.
 class Operation : public ListLink {
  public:
   Operation() = default;
-  // Takes the operation out of wherever it waits; it will be resumed with another outcome. Must not resume anything. May be
+  // Takes the operation out of wherever it waits; it will be resumed with another result. Must not resume anything. May be
   // called more than once.
   virtual void withdraw() = 0;
   // Resumes the awaiting coroutine at once. The operation may be gone afterwards.
-  void complete(Outcome outcome);
+  void complete(WaitResult result);
   // The same, after what runs now.
-  void complete_later(Outcome outcome);
+  void complete_later(WaitResult result);
 
  protected:
   ~Operation() = default;
-  // For await_suspend. False: the fiber is cancelled already, so do not suspend; the outcome is set.
+  // For await_suspend. False: the fiber is cancelled already, so do not suspend; the result is set.
   bool suspend(Fiber& fiber, std::coroutine_handle<> caller);
   // The same for what must be waited for even by a cancelled fiber.
   void suspend_shielded(Fiber& fiber, std::coroutine_handle<> caller);
   [[nodiscard]] Scheduler& scheduler() const;
 
-  Outcome outcome_ = Outcome::done;
+  WaitResult result_ = WaitResult::done;
 
  private:
   friend class Fiber;

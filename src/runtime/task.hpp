@@ -120,7 +120,7 @@ class UntilDeadline final : public Operation {
   bool await_suspend(std::coroutine_handle<CallerPromise> caller) noexcept {
     return suspend(*caller.promise().fiber, caller);
   }
-  Outcome await_resume() noexcept { return outcome_; }
+  WaitResult await_resume() noexcept { return result_; }
   void withdraw() override {}
 };
 inline UntilDeadline until_deadline() { return {}; }
@@ -132,10 +132,10 @@ class Yield final : public Operation {
   template <typename CallerPromise>
   bool await_suspend(std::coroutine_handle<CallerPromise> caller) noexcept {
     if (!suspend(*caller.promise().fiber, caller)) return false;
-    complete_later(Outcome::done);
+    complete_later(WaitResult::done);
     return true;
   }
-  Outcome await_resume() noexcept { return outcome_; }
+  WaitResult await_resume() noexcept { return result_; }
   void withdraw() override {}
 };
 inline Yield yield_turn() { return {}; }
