@@ -13,10 +13,10 @@ struct HeaderMatch {
 };
 
 struct MatchOptions {
-  std::string host;  // "" any, "api.example.com", "*.example.com"; with or without ":port"
-  std::string path;  // "" any, "/exact", "/prefix/*", or with '*' for one segment anywhere: "/users/*/posts"
-  std::vector<std::string> methods;  // empty: any
-  std::vector<HeaderMatch> headers;  // all must match
+  std::string host{};                  // "" any, "api.example.com", "*.example.com"; with or without ":port"
+  std::string path{};                  // "" any, "/exact", "/prefix/*", or with '*' for one segment anywhere: "/users/*/posts"
+  std::vector<std::string> methods{};  // empty: any
+  std::vector<HeaderMatch> headers{};  // all must match
 };
 
 }  // namespace steelyard

@@ -7,7 +7,8 @@
 
 namespace steelyard::http1 {
 
-// Fill body, keep_alive, expects_continue, upgrade, has_content_length and every field's hop_by_hop from the fields.
+// Fill body, keep_alive, expects_continue, upgrade, has_content_length and every field's hop_by_hop from the fields. The
+// parsers of heads call them; calling them again changes nothing.
 std::expected<void, http::ParseError> frame_request(http::RequestHead& head);
 std::expected<void, http::ParseError> frame_response(http::ResponseHead& head, http::Method request_method);
 

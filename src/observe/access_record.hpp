@@ -1,0 +1,47 @@
+// What is known of one exchange: filled as it flows by whoever learns a part, read once at its end by the access log and the
+// counters. Only views: the texts belong to the exchange and must live until AccessLog::Channel::write returns. An empty text or a
+// zero means "not known" or "did not happen".
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/time.hpp"
+#include "net/address.hpp"
+
+namespace steelyard {
+
+enum class Outcome : std::uint8_t {
+  complete,     // the client was given the whole response
+  client_gone,  // the client left before its response was complete
+  truncated,    // the server's response broke off after its head had been passed on
+  refused,      // answered by the proxy itself, because it refused the request or found no server for it
+  tunnel,       // switched protocols or CONNECT; recorded when the tunnel ends
+};
+[[nodiscard]] std::string_view name(Outcome outcome);
+
+struct AccessRecord {
+  std::int64_t unix_us = 0;  // when the exchange began, microseconds since 1970 UTC
+  IpAddress client;
+  std::uint16_t client_port = 0;
+  std::uint16_t status = 0;  // as sent to the client; 0: none was
+  Outcome outcome = Outcome::complete;
+  std::uint32_t tries = 0;  // servers tried
+  std::string_view method;
+  std::string_view host;
+  std::string_view target;
+  std::string_view protocol;  // "HTTP/1.1"
+  std::string_view route;
+  std::string_view pool;
+  std::string_view server;
+  std::string_view request_id;
+  std::string_view user_agent;
+  std::string_view failure;  // why a try failed or the request was refused
+  std::uint64_t request_bytes = 0;   // of the body
+  std::uint64_t response_bytes = 0;  // of the body
+  Duration duration{0};
+  Duration connect_time{0};     // spent on connecting; 0 on a reused connection
+  Duration first_byte_time{0};  // from the start until the server's first byte
+};
+
+}  // namespace steelyard
