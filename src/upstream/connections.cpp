@@ -1,0 +1,109 @@
+#include "upstream/connections.hpp"
+
+#include <utility>
+
+namespace steelyard {
+namespace {
+
+constexpr Duration sweep_interval = 1s;
+
+}  // namespace
+
+ServerConnection::ServerConnection(Connections& home, Server& server, std::unique_ptr<Stream> stream)
+    : home_(home), server_(server), stream_(std::move(stream)) {
+  stream_->observe(this);
+  home_.metrics_.server_connections.add();
+}
+
+ServerConnection::~ServerConnection() {
+  if (idle_) home_.remove_idle(*this);
+  home_.metrics_.server_connections.subtract();
+}
+
+void ServerConnection::on_unawaited_event(Stream& /*stream*/) {
+  if (idle_) delete this;  // the pool's ownership ends here: it holds idle connections by their links alone
+}
+
+Connections::~Connections() { close_idle(); }
+
+Connections::Slot& Connections::slot(const Server& server) {
+  while (slots_.size() <= server.slot) slots_.push_back(std::make_unique<Slot>());
+  return *slots_[server.slot];
+}
+
+ServerConnectionPtr Connections::take_idle(Server& server) {
+  Slot& place = slot(server);
+  ServerConnection* const newest = place.idle.front();
+  if (newest == nullptr) return nullptr;
+  remove_idle(*newest);
+  newest->reused_ = true;
+  metrics_.server_connections_reused.add();
+  place.metrics.connections_reused.add();
+  return ServerConnectionPtr(newest);
+}
+
+Task<Result<ServerConnectionPtr>> Connections::connect(Server& server) {
+  auto stream = connector_.connect(server.address);
+  Error failure{ErrorKind::timed_out, Side::server, Retry::any};
+  if (stream) {
+    auto connection = std::make_unique<ServerConnection>(*this, server, std::move(*stream));
+    const WaitResult waited = co_await connection->stream().writable();
+    const auto result = waited == WaitResult::done ? connection->stream().connect_result() : fail(error_of(waited));
+    if (result) {
+      metrics_.server_connections_opened.add();
+      slot(server).metrics.connections_opened.add();
+      co_return connection;
+    }
+    failure = result.error();
+  } else {
+    failure = stream.error();
+  }
+  metrics_.server_connections_failed.add();
+  failure.side = failure.kind == ErrorKind::cancelled ? Side::client : Side::server;
+  failure.retry = failure.kind == ErrorKind::cancelled ? Retry::never : Retry::any;
+  co_return std::unexpected(failure);
+}
+
+void Connections::keep(ServerConnectionPtr connection, const KeepaliveOptions& options) {
+  Slot& place = slot(connection->server());
+  // Ended or broken, or it has said something that nobody asked for: not to be trusted with another request.
+  Stream& stream = connection->stream();
+  if (stream.peer_ended() || stream.broken() || stream.is_readable()) return;
+  if (place.idle_count >= options.idle_connections_max) return;
+  ServerConnection& kept = *connection.release();
+  Scheduler& scheduler = connector_.scheduler();
+  kept.idle_ = true;
+  kept.idle_since_ = scheduler.now();
+  kept.idle_until_ = scheduler.now() + options.idle_timeout;
+  place.idle.push_front(kept);
+  ++place.idle_count;
+  place.metrics.connections_idle.add();
+  metrics_.server_connections_idle.add();
+  by_age_.push_back(kept.age_);
+  if (!armed()) scheduler.timers().arm(*this, scheduler.now() + sweep_interval);
+}
+
+void Connections::remove_idle(ServerConnection& connection) {
+  Slot& place = slot(connection.server_);
+  connection.ListLink::unlink();
+  connection.age_.unlink();
+  connection.idle_ = false;
+  --place.idle_count;
+  place.metrics.connections_idle.subtract();
+  metrics_.server_connections_idle.subtract();
+}
+
+void Connections::close_idle() {
+  while (ServerConnection::AgeLink* oldest = by_age_.front()) delete &oldest->connection;
+}
+
+void Connections::on_expired() {
+  Scheduler& scheduler = connector_.scheduler();
+  while (ServerConnection::AgeLink* oldest = by_age_.front()) {
+    if (oldest->connection.idle_until_ > scheduler.now()) break;
+    delete &oldest->connection;
+  }
+  if (!by_age_.empty()) scheduler.timers().arm(*this, scheduler.now() + sweep_interval);
+}
+
+}  // namespace steelyard
