@@ -24,6 +24,7 @@ EpollLoop::EpollLoop(Duration spin) : scheduler_(monotonic_now()), spin_(spin) {
   SY_ASSERT(epoll_ >= 0 && wake_ >= 0);
   epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
   SY_ASSERT(epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event) == 0);
+  compare_clocks();
 }
 
 EpollLoop::~EpollLoop() {
@@ -71,6 +72,7 @@ void EpollLoop::run() {
     event_count_ = std::max(count, 0);
     event_index_ = -1;
     scheduler_.advance(monotonic_now());
+    if (scheduler_.now() >= next_clock_check_) compare_clocks();
     scheduler_.run_ready();
     for (event_index_ = 0; event_index_ < event_count_; ++event_index_) {
       void* const to = events_[event_index_].data.ptr;
@@ -82,6 +84,13 @@ void EpollLoop::run() {
       }
     }
   }
+}
+
+void EpollLoop::compare_clocks() {
+  timespec time{};
+  clock_gettime(CLOCK_REALTIME, &time);
+  scheduler_.set_unix_offset_us(time.tv_sec * 1'000'000 + time.tv_nsec / 1000 - scheduler_.now().ns / 1000);
+  next_clock_check_ = scheduler_.now() + 1s;
 }
 
 void EpollLoop::post(std::function<void()> work) {

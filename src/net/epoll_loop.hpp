@@ -50,12 +50,14 @@ class EpollLoop {
 
   int wait();
   void run_posted();
+  void compare_clocks();
 
   Scheduler scheduler_;
   int epoll_ = -1;
   int wake_ = -1;
   Duration spin_;
   Instant last_event_;
+  Instant next_clock_check_;
   bool stopping_ = false;
   epoll_event events_[events_max];
   int event_index_ = 0;

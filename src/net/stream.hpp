@@ -17,7 +17,6 @@
 namespace steelyard {
 
 class Stream;
-class Pipe;
 
 // Told of events that nobody waits for: a client that goes away while its answer is being made, a server that closes a pooled
 // connection.
@@ -78,6 +77,10 @@ class Stream {
   Readiness::Wait readable() { return {readable_, reader_}; }
   Readiness::Wait writable() { return {writable_, writer_}; }
 
+  // For who moves bytes by the descriptor and was told EAGAIN: the next readable() or writable() really waits.
+  void exhausted_read() { readable_ = false; }
+  void exhausted_write() { writable_ = false; }
+
   [[nodiscard]] bool is_readable() const { return readable_; }
   // The other side has reset the connection or is gone altogether: nothing sent will arrive.
   [[nodiscard]] bool broken() const { return broken_; }
@@ -95,9 +98,6 @@ class Stream {
     bool broken = false;
   };
   void deliver(Events events);
-  // After a wrong guess: the next readable() or writable() really waits.
-  void exhausted_read() { readable_ = false; }
-  void exhausted_write() { writable_ = false; }
   void set_writable() { writable_ = true; }
 
  private:

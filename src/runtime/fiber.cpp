@@ -52,6 +52,10 @@ void Fiber::finish() {
 void Fiber::cancel(Cause cause) {
   if (cause_ != Cause::none) return;
   cause_ = cause;
+  interrupt();
+}
+
+void Fiber::interrupt() {
   if (pending_ == nullptr) return;
   pending_->withdraw();
   pending_->complete_later(WaitResult::cancelled);

@@ -76,6 +76,8 @@ class Fiber final : private Timer {
 
   // From now on every wait of this fiber ends as cancelled. The first cause stays.
   void cancel(Cause cause);
+  // Ends the wait under way, if any, as cancelled; later ones are not touched.
+  void interrupt();
   [[nodiscard]] Cause cause() const { return cause_; }
 
   // The wait under way, or the next ones, end as timed_out at that moment. Setting a later deadline is only an assignment: the

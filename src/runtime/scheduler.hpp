@@ -20,6 +20,11 @@ class Scheduler {
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] TimerWheel& timers() { return timers_; }
 
+  // Microseconds since 1970 for this turn: the monotonic time plus an offset that the driver keeps up to date, so that time does
+  // not run backwards within a turn and costs nothing to ask for.
+  [[nodiscard]] std::int64_t unix_us() const { return now_.ns / 1000 + unix_offset_us_; }
+  void set_unix_offset_us(std::int64_t offset) { unix_offset_us_ = offset; }
+
   // Sets the time and fires the timers that are due.
   void advance(Instant now);
   // Resumes `operation` in this turn, after what runs now.
@@ -30,6 +35,7 @@ class Scheduler {
 
  private:
   Instant now_;
+  std::int64_t unix_offset_us_ = 0;
   TimerWheel timers_;
   IntrusiveList<Operation> ready_;
 };

@@ -78,7 +78,6 @@ Task<Prober::Verdict> Prober::Check::exchange(Stream& stream) {
   if (!sent) co_return in_words(sent.error(), prober_.options_.timeout);
   Buffer received;
   http1::ScanState scan;
-  http::ResponseHead head;
   char memory[4096];
   for (;;) {
     const auto got = stream.read(memory);
@@ -86,10 +85,10 @@ Task<Prober::Verdict> Prober::Check::exchange(Stream& stream) {
     if (got && *got == 0) co_return in_words({ErrorKind::closed}, prober_.options_.timeout);
     if (got) {
       received.append(std::span<const char>(memory, *got));
-      const auto parsed = http1::parse_response(received.view(), scan, {}, http::Method::get, head);
+      const auto parsed = http1::parse_response(received.view(), scan, {}, http::Method::get, prober_.head_);
       if (!parsed) co_return fmt::format("not an HTTP answer: {}", parsed.error().reason);
-      if (*parsed != 0 && head.status == 200) co_return std::nullopt;
-      if (*parsed != 0) co_return fmt::format("answered {} to GET {}, not 200", head.status, prober_.options_.path);
+      if (*parsed != 0 && prober_.head_.status == 200) co_return std::nullopt;
+      if (*parsed != 0) co_return fmt::format("answered {} to GET {}, not 200", prober_.head_.status, prober_.options_.path);
       continue;
     }
     const WaitResult waited = co_await stream.readable();

@@ -12,6 +12,7 @@
 #include "net/stream.hpp"
 #include "runtime/task.hpp"
 #include "upstream/pool.hpp"
+#include "wire/http/message.hpp"
 
 namespace steelyard {
 
@@ -54,6 +55,7 @@ class Prober {
   const HealthOptions options_;
   Prng prng_;
   std::function<std::int64_t()> unix_time_;
+  http::ResponseHead head_;  // of the answer being parsed; no check keeps it over a wait
   int running_ = 0;
   std::vector<std::unique_ptr<Check>> checks_;
 };

@@ -1,0 +1,105 @@
+#include "proxy/forwarded.hpp"
+
+#include <algorithm>
+
+#include "base/ascii.hpp"
+
+namespace steelyard {
+namespace {
+
+using http::FieldName;
+
+constexpr std::string_view scheme = "http";
+
+bool aliases_forwarding_name(std::string_view name) {
+  if (name.find('_') == std::string_view::npos) return false;
+  constexpr std::string_view names[] = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"};
+  return std::ranges::any_of(names, [&](std::string_view known) {
+    return name.size() == known.size() &&
+           std::ranges::equal(name, known, [](char a, char b) { return (a == '_' ? '-' : to_lower(a)) == b; });
+  });
+}
+
+std::string_view address_text(const IpAddress& ip, std::span<char, IpAddress::text_max> memory) {
+  return {memory.data(), ip.write(memory.data())};
+}
+
+// All values of one name as one list, then `own` at its end.
+void write_list(HeadBuilder& out, std::string_view name, FieldName id, const http::Fields* believed, std::string_view own) {
+  out.text(name).text(": ");
+  if (believed != nullptr) {
+    for (const http::Field& field : believed->all()) {
+      if (field.id == id && !field.value.empty()) out.text(field.value).text(", ");
+    }
+  }
+  out.text(own).text("\r\n");
+}
+
+void write_first(HeadBuilder& out, std::string_view name, FieldName id, const http::Fields* believed, std::string_view own) {
+  const http::Field* const field = believed != nullptr ? believed->find(id) : nullptr;
+  out.field(name, field != nullptr ? field->value : own);
+}
+
+void write_rfc7239(HeadBuilder& out, const http::Fields* believed, const IpAddress& peer, std::string_view address,
+                   std::string_view authority) {
+  out.text("Forwarded: ");
+  if (believed != nullptr) {
+    for (const http::Field& field : believed->all()) {
+      if (field.id == FieldName::forwarded && !field.value.empty()) out.text(field.value).text(", ");
+    }
+  }
+  // An IPv6 address needs brackets and thus quotes (RFC 7239 §6); so does a host with a port.
+  out.text(peer.is_v6() ? "for=\"[" : "for=").text(address).text(peer.is_v6() ? "]\"" : "");
+  if (!authority.empty()) out.text(";host=\"").text(authority).text("\"");
+  out.text(";proto=").text(scheme).text("\r\n");
+}
+
+}  // namespace
+
+Trust trust_in(const ForwardedOptions& options, const IpAddress& peer) {
+  return std::ranges::any_of(options.trusted_proxies, [&](const Network& network) { return network.contains(peer); }) ? Trust::yes : Trust::no;
+}
+
+bool drops(const http::Field& field, ForwardedStyle style, Trust peer) {
+  const bool writes_x = style == ForwardedStyle::x_forwarded || style == ForwardedStyle::both;
+  const bool writes_rfc7239 = style == ForwardedStyle::forwarded || style == ForwardedStyle::both;
+  switch (field.id) {
+    case FieldName::forwarded:
+      return peer == Trust::no || writes_rfc7239;
+    case FieldName::x_forwarded_for:
+    case FieldName::x_forwarded_host:
+    case FieldName::x_forwarded_proto:
+      return peer == Trust::no || writes_x;
+    case FieldName::x_real_ip:
+      return peer == Trust::no;
+    case FieldName::other:
+      return aliases_forwarding_name(field.name);
+    default:
+      return false;
+  }
+}
+
+void write_forwarded(HeadBuilder& out, ForwardedStyle style, Trust trust, const http::Fields& received, const IpAddress& peer,
+                     std::string_view authority) {
+  if (style == ForwardedStyle::off) return;
+  const http::Fields* const believed = trust == Trust::yes ? &received : nullptr;
+  char memory[IpAddress::text_max];
+  const std::string_view address = address_text(peer, memory);
+  if (style != ForwardedStyle::forwarded) {
+    write_list(out, "X-Forwarded-For", FieldName::x_forwarded_for, believed, address);
+    write_first(out, "X-Forwarded-Proto", FieldName::x_forwarded_proto, believed, scheme);
+    if (!authority.empty()) write_first(out, "X-Forwarded-Host", FieldName::x_forwarded_host, believed, authority);
+  }
+  if (style != ForwardedStyle::x_forwarded) write_rfc7239(out, believed, peer, address, authority);
+}
+
+int count_own_hops(const http::Fields& received) {
+  int hops = 0;
+  for (const http::Field& field : received.all()) {
+    if (field.id != FieldName::via) continue;
+    for (std::size_t at = field.value.find(via_name); at != std::string_view::npos; at = field.value.find(via_name, at + 1)) ++hops;
+  }
+  return hops;
+}
+
+}  // namespace steelyard

@@ -1,0 +1,31 @@
+// Who the client is and what servers are told about it: X-Forwarded-*, Forwarded (RFC 7239) and Via. Whom to believe is decided
+// by the peer's address alone; what others say of themselves is dropped before ours is written.
+#pragma once
+
+#include "net/address.hpp"
+#include "proxy/options.hpp"
+#include "session/head_builder.hpp"
+#include "wire/http/message.hpp"
+
+namespace steelyard {
+
+inline constexpr std::string_view via_name = "steelyard";
+// A request that has passed this many hops of our name goes in a circle.
+inline constexpr int via_hops_max = 8;
+
+[[nodiscard]] Trust trust_in(const ForwardedOptions& options, const IpAddress& peer);
+
+enum class Trust : bool { no, yes };
+
+// Whether a received field must not go on as it is: write_forwarded() writes it anew, or only a trusted peer may send it. Also
+// under names that some servers take for the same ("X_Forwarded_For").
+[[nodiscard]] bool drops(const http::Field& field, ForwardedStyle style, Trust peer);
+
+// Writes the fields for a request of `peer` whose own fields are `received`. `authority` is what the client asked for.
+void write_forwarded(HeadBuilder& out, ForwardedStyle style, Trust trust, const http::Fields& received, const IpAddress& peer,
+                     std::string_view authority);
+
+// Our hops in the request's Via fields.
+[[nodiscard]] int count_own_hops(const http::Fields& received);
+
+}  // namespace steelyard

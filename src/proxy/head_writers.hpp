@@ -1,0 +1,40 @@
+// The heads that leave the proxy: a request as its server gets it, a response as its client gets it. What belongs to a hop
+// stays on its hop; framing is written anew, never copied.
+#pragma once
+
+#include <string_view>
+
+#include "proxy/options.hpp"
+#include "session/exchange.hpp"
+#include "session/head_builder.hpp"
+#include "upstream/server.hpp"
+#include "wire/http/message.hpp"
+
+namespace steelyard {
+
+struct OutgoingRequest {
+  const http::RequestHead& head;
+  std::string_view path;  // normalised
+  const RouteOptions& route;
+  const ForwardedOptions& forwarded;
+  const Server& server;
+  const IpAddress& client;
+  std::string_view request_id;
+};
+void write_request_head(HeadBuilder& out, const OutgoingRequest& request);
+
+// How a body goes to the client.
+enum class ClientCoding : std::uint8_t { none, length, chunked, until_close };
+
+struct OutgoingResponse {
+  const http::ResponseHead& head;
+  const HeaderEdits& edits;
+  ClientCoding coding;
+  const Exchange& exchange;  // its version and keep_alive
+  std::string_view date;     // for a response that has none (RFC 9110 §6.6.1)
+};
+void write_response_head(HeadBuilder& out, const OutgoingResponse& response);
+// 1xx: its fields only (RFC 9110 §15.2). 101 is a response like others and names its upgrade.
+void write_interim_head(HeadBuilder& out, const http::ResponseHead& head);
+
+}  // namespace steelyard

@@ -1,0 +1,96 @@
+// The tunnel after an upgrade: two relays of plain bytes, one a child of the other, that share one idle timeout.
+#include "proxy/relay.hpp"
+#include "runtime/child.hpp"
+
+namespace steelyard {
+namespace {
+
+struct Shared {
+  Duration idle_timeout;
+  Instant last_moved;
+};
+
+// Waits for `readiness` as long as anything moves in the tunnel, in whichever direction.
+template <typename MakeWait>
+Task<WaitResult> wait_while_active(MakeWait make_wait, Shared& shared) {
+  Fiber& fiber = co_await this_fiber();
+  for (;;) {
+    const Instant deadline = shared.last_moved + shared.idle_timeout;
+    if (fiber.scheduler().now() >= deadline) co_return WaitResult::timed_out;
+    fiber.set_deadline(deadline);
+    const WaitResult waited = co_await make_wait();
+    if (waited != WaitResult::timed_out) co_return waited;
+  }
+}
+
+Task<Result<std::uint64_t>> carry(Stream& from, StreamWriter& to, Side from_side, Scratch& scratch, Shared& shared) {
+  Fiber& fiber = co_await this_fiber();
+  std::uint64_t moved_bytes = 0;
+  for (;;) {
+    const auto flushed = to.flush();
+    if (!flushed && flushed.error().kind != ErrorKind::would_block) co_return std::unexpected(flushed.error());
+    WaitResult waited = WaitResult::done;
+    if (!flushed) {
+      waited = co_await wait_while_active([&] { return to.stream().writable(); }, shared);
+    } else {
+      const auto got = from.read(scratch.data());
+      if (got && *got == 0) {
+        // Half-close goes through: the other direction lives on.
+        to.stream().shutdown_write();
+        co_return moved_bytes;
+      }
+      if (got) {
+        shared.last_moved = fiber.scheduler().now();
+        moved_bytes += *got;
+        const auto sent = to.send(scratch.data().first(*got));
+        if (!sent) co_return std::unexpected(sent.error());
+        waited = co_await yield_turn();
+      } else if (got.error().kind == ErrorKind::would_block) {
+        waited = co_await wait_while_active([&] { return from.readable(); }, shared);
+      } else {
+        co_return fail(got.error().kind, from_side, Retry::never, got.error().os_code);
+      }
+    }
+    if (waited != WaitResult::done) co_return fail(error_of(waited), from_side);
+  }
+}
+
+struct Upward {
+  Exchange& exchange;
+  StreamWriter& to_server;
+  Scratch& scratch;
+  Shared& shared;
+  Result<std::uint64_t> result = std::uint64_t{0};
+};
+
+// The direction from the client, as a child: when it fails, the other direction has no purpose any more.
+Task<void> carry_up(Upward& up) {
+  up.result = co_await carry(up.exchange.body.stream(), up.to_server, Side::client, up.scratch, up.shared);
+  if (!up.result) up.exchange.fiber.interrupt();
+}
+
+}  // namespace
+
+Task<TunnelEnd> tunnel(Exchange& exchange, Stream& server, StreamWriter& to_server, RelayTools tools, Duration idle_timeout) {
+  Fiber& fiber = co_await this_fiber();
+  Shared shared{idle_timeout, fiber.scheduler().now()};
+  Upward up{exchange, to_server, tools.scratch, shared};
+  Child upward(fiber.scheduler());
+  upward.start(carry_up(up));
+  const auto down = co_await carry(server, exchange.response, Side::server, tools.scratch, shared);
+  if (!down) upward.cancel(Cause::sibling_done);
+  co_await upward.join();
+
+  TunnelEnd end;
+  end.client_bytes = up.result.value_or(0);
+  end.server_bytes = down.value_or(0);
+  // The first failure counts; the other direction was only told to stop.
+  if (!up.result && up.result.error().kind != ErrorKind::cancelled) {
+    end.result = std::unexpected(up.result.error());
+  } else if (!down) {
+    end.result = std::unexpected(down.error());
+  }
+  co_return end;
+}
+
+}  // namespace steelyard
