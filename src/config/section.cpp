@@ -1,0 +1,38 @@
+// See section.hpp.
+#include "config/section.hpp"
+
+#include <fmt/format.h>
+
+namespace steelyard::config {
+
+void report_unknown_key(const Entry& entry, const std::vector<std::string>& known, Reading& reading) {
+  const std::string guess = did_you_mean(entry.key.text, known);
+  reading.problem(entry.key, fmt::format("found the unknown key {}, allowed here is {}{}", quote(entry.key.text), any_of(known), guess));
+}
+
+void report_missing_key(const Node& node, const std::string& name, const std::string& words, Reading& reading) {
+  reading.problem(node, fmt::format("{} is missing, allowed is {}: add it", quote(name), words));
+}
+
+void Reference::row(std::size_t section, const std::string& key, const std::string& allowed, const std::string& fallback, const std::string& meaning) {
+  const auto escaped = [](const std::string& text) {
+    std::string cell;
+    for (const char c : text) {
+      if (c == '|') cell += '\\';
+      cell += c;
+    }
+    return cell;
+  };
+  sections_[section].rows += fmt::format("| `{}` | {} | {} | {} |\n", key, escaped(allowed), escaped(fallback), escaped(meaning));
+}
+
+std::string Reference::text() const {
+  std::string text;
+  for (const Part& part : sections_) {
+    text += part.path.empty() ? "### The top level\n\n" : fmt::format("### `{}`\n\n", part.path);
+    text += "| key | allowed | default | meaning |\n|---|---|---|---|\n" + part.rows + "\n";
+  }
+  return text;
+}
+
+}  // namespace steelyard::config

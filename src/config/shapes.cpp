@@ -1,0 +1,225 @@
+// See shapes.hpp.
+#include "config/shapes.hpp"
+
+#include <algorithm>
+
+#include "base/ascii.hpp"
+
+namespace steelyard::config {
+
+void BindAddress::read(const Node& node, SocketAddress& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  const std::size_t colon = node.text.rfind(':');
+  const bool everywhere = node.text.starts_with(':') || node.text.starts_with("*:");
+  const auto parsed = parse_host_port(everywhere && colon <= 1 ? "0.0.0.0" + node.text.substr(colon) : node.text);
+  if (!parsed) {
+    reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), parsed.error(), words()));
+    return;
+  }
+  if (everywhere || !parsed->is_ip) {
+    const std::string meant = everywhere ? "0.0.0.0" : parsed->host == "localhost" ? "127.0.0.1" : "0.0.0.0";
+    const char* which = everywhere ? "every address" : parsed->host == "localhost" ? "this machine alone" : "every address";
+    reading.problem(node, fmt::format("found {}, which has no IP address; allowed is {}: write \"{}:{}\" to listen on {}", found(node), words(), meant,
+                                      parsed->port, which));
+    return;
+  }
+  value = {*IpAddress::parse(parsed->host), parsed->port};
+}
+
+void ServerAddress::read(const Node& node, ServerOptions& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  const auto parsed = parse_host_port(node.text);
+  if (!parsed) {
+    reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), parsed.error(), words()));
+    return;
+  }
+  value.host = parsed->host;
+  value.port = parsed->port;
+}
+
+void Server::read(const Node& node, ServerOptions& value, Reading& reading) const {
+  if (node.kind == NodeKind::scalar) {
+    ServerAddress{}.read(node, value, reading);
+  } else {
+    inner.read(node, value, reading);
+  }
+}
+
+void check_servers(const Node& node, std::vector<ServerOptions>& servers, Reading& reading) {
+  std::map<std::string, std::size_t> addresses;
+  std::map<std::string, std::size_t> ids;
+  for (std::size_t i = 0; i < servers.size() && i < node.items.size(); ++i) {
+    ServerOptions& server = servers[i];
+    if (server.host.empty() || server.port == 0) continue;
+    const std::string address = spell_host_port(server.host, server.port);
+    if (server.id.empty()) server.id = address;
+    const Reading::Step step(reading, i);
+    if (const auto [first, inserted] = addresses.emplace(address, i); !inserted) {
+      reading.problem(node.items[i], fmt::format("found the server {} a second time, allowed is once in a pool: the first is in line {}; give one of them more "
+                                                 "weight instead", address, node.items[first->second].line));
+    } else if (const auto [same, fresh] = ids.emplace(server.id, i); !fresh) {
+      reading.problem(node.items[i], fmt::format("found the id {} a second time, allowed is once in a pool: the first is in line {}; choose another",
+                                                 quote(server.id), node.items[same->second].line));
+    }
+  }
+}
+
+void TrustedNetwork::read(const Node& node, Network& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  const auto network = Network::parse(node.text);
+  if (!network) {
+    const std::string_view base = std::string_view(node.text).substr(0, node.text.find('/'));
+    const char* which = IpAddress::parse(base) && base.size() < node.text.size() ? "has a prefix that is too long or bits set beyond it" : "is not a network";
+    reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), which, words()));
+    return;
+  }
+  value = *network;
+}
+
+namespace {
+
+// Reads a map of names to texts, handing each pair that is right to `take`.
+template <typename Names, typename Values, typename Take>
+void read_pairs(const Node& node, const std::string& words, Names check_key, Values check_value, Reading& reading, Take take) {
+  if (node.kind != NodeKind::map) {
+    reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words));
+    return;
+  }
+  for (const Entry& entry : node.entries) {
+    const Reading::Step step(reading, entry.key.text);
+    if (const auto wrong = check_key(entry.key.text)) {
+      reading.problem(entry.key, fmt::format("found the name {}, which {}", quote(entry.key.text), *wrong));
+      continue;
+    }
+    std::string value;
+    const std::size_t before = reading.problems().size();
+    Text{"a text", check_value}.read(entry.value, value, reading);
+    if (reading.problems().size() == before) take(entry, std::move(value));
+  }
+}
+
+// Field names are compared without case (RFC 9110 §5.1), which the check for duplicate keys does not know.
+template <typename Fields>
+bool add_field(Fields& fields, const Entry& entry, std::string value, Reading& reading) {
+  const bool repeated = std::ranges::any_of(fields, [&](const auto& field) { return equals_ignoring_case(field.name, entry.key.text); });
+  if (repeated) {
+    reading.problem(entry.key, fmt::format("found the field {} a second time in other letters: case does not count in field names; remove one", quote(entry.key.text)));
+    return false;
+  }
+  fields.push_back({entry.key.text, std::move(value)});
+  return true;
+}
+
+}  // namespace
+
+void MatchText::read(const Node& node, std::string& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  if (const auto wrong = problem(node.text)) {
+    reading.problem(node, fmt::format("{}; allowed is {}", *wrong, words()));
+    return;
+  }
+  value = node.text;
+}
+
+void Labels::read(const Node& node, Value& value, Reading& reading) const {
+  read_pairs(node, words(), check_name, check_label_value, reading, [&](const Entry& entry, std::string text) { value[entry.key.text] = std::move(text); });
+}
+
+Json Labels::write(const Value& value) const {
+  Json map = Json::object();
+  for (const auto& [name, text] : value) map[name] = text;
+  return map;
+}
+
+void HeaderMatches::read(const Node& node, Value& value, Reading& reading) const {
+  read_pairs(node, words(), check_field_name, check_field_value, reading,
+             [&](const Entry& entry, std::string text) { add_field(value, entry, std::move(text), reading); });
+}
+
+Json HeaderMatches::write(const Value& value) const {
+  Json map = Json::object();
+  for (const HeaderMatch& match : value) map[match.name] = match.value;
+  return map;
+}
+
+void HeaderFields::read(const Node& node, Value& value, Reading& reading) const {
+  if (node.kind != NodeKind::map) {
+    reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
+    return;
+  }
+  for (const Entry& entry : node.entries) {
+    const Reading::Step step(reading, entry.key.text);
+    if (const auto wrong = check_edited_name(entry.key.text, side)) {
+      reading.problem(entry.key, fmt::format("found the field {}, which {}", quote(entry.key.text), *wrong));
+      continue;
+    }
+    std::vector<std::string> texts;
+    const List<Text> list{{"a text", check_field_value}, "a text or a list of texts", Single::allowed};
+    if (repeated == Single::allowed) {
+      NonEmpty<List<Text>>{list}.read(entry.value, texts, reading);
+    } else {
+      list.inner.read(entry.value, texts.emplace_back(), reading);
+    }
+    bool first = true;
+    for (std::string& text : texts) {
+      if (first && !add_field(value, entry, std::move(text), reading)) break;
+      if (!first) value.push_back({entry.key.text, std::move(text)});
+      first = false;
+    }
+  }
+}
+
+Json HeaderFields::write(const Value& value) const {
+  Json map = Json::object();
+  for (const HeaderField& field : value) {
+    if (!map.contains(field.name)) {
+      map[field.name] = field.value;
+    } else if (map[field.name].is_array()) {
+      map[field.name].push_back(field.value);
+    } else {
+      map[field.name] = Json::array({map[field.name], field.value});
+    }
+  }
+  return map;
+}
+
+Json HeaderFields::schema() const {
+  const Json text{{"type", {"string", "number", "boolean"}}};
+  const Json list{{"type", "array"}, {"items", text}, {"minItems", 1}};
+  const Json value = repeated == Single::allowed ? Json{{"anyOf", {text, list}}} : text;
+  return {{"type", "object"}, {"additionalProperties", value}};
+}
+
+std::string HeaderFields::words() const {
+  return repeated == Single::allowed ? "a map of field names to a value or a list of values" : "a map of field names to values";
+}
+
+void PoolMap::read(const Node& node, Value& value, Reading& reading) const {
+  value.clear();
+  if (node.kind != NodeKind::map) {
+    reading.problem(node, fmt::format("found {}, allowed is {}: \"NAME: {{servers: [...]}}\"", found(node), words()));
+    return;
+  }
+  for (const Entry& entry : node.entries) {
+    const Reading::Step step(reading, entry.key.text);
+    if (const auto wrong = check_name(entry.key.text)) {
+      reading.problem(entry.key, fmt::format("found the name {}, which {}; allowed are up to 64 letters, digits and . _ -", quote(entry.key.text), *wrong));
+    }
+    PoolOptions& pool = value.emplace_back();
+    pool.name = entry.key.text;
+    inner.read(entry.value, pool, reading);
+  }
+}
+
+Json PoolMap::write(const Value& value) const {
+  Json map = Json::object();
+  for (const PoolOptions& pool : value) map[pool.name] = inner.write(pool);
+  return map;
+}
+
+void RouteHost::read(const Node& node, std::string& value, Reading& reading) const {
+  Text{words(), check_route_host}.read(node, value, reading);
+  if (value == "client") value.clear();
+}
+
+}  // namespace steelyard::config

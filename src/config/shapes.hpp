@@ -1,0 +1,136 @@
+// The types that only this configuration has: addresses of listeners and servers, networks, header fields, labels, pools by
+// name. The general ones are in types.hpp.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/options.hpp"
+#include "config/section.hpp"
+#include "config/texts.hpp"
+
+namespace steelyard::config {
+
+// What must not be empty when it is there, and is not written when it is empty.
+template <typename Inner>
+struct NonEmpty {
+  using Value = typename Inner::Value;
+  Inner inner;
+
+  void read(const Node& node, Value& value, Reading& reading) const {
+    const bool list = node.kind == NodeKind::list && node.items.empty();
+    const bool map = node.kind == NodeKind::map && node.entries.empty();
+    if (list || map) {
+      reading.problem(node, fmt::format("found an empty {}, allowed is {}", list ? "list" : "map", words()));
+      return;
+    }
+    inner.read(node, value, reading);
+  }
+  Json write(const Value& value) const { return value.empty() ? Json(nullptr) : inner.write(value); }
+  Json schema() const { return inner.schema(); }
+  std::string words() const { return inner.words(); }
+};
+
+// Where a listener listens: an IP address and a port.
+struct BindAddress {
+  using Value = SocketAddress;
+  void read(const Node& node, SocketAddress& value, Reading& reading) const;
+  Json write(const SocketAddress& value) const { return value.to_string(); }
+  Json schema() const { return {{"type", "string"}}; }
+  std::string words() const { return R"(an IP address and a port such as "0.0.0.0:8080" or "[::1]:8080")"; }
+};
+
+// Where a server is: an IP address or a name, and a port.
+struct ServerAddress {
+  using Value = ServerOptions;
+  void read(const Node& node, ServerOptions& value, Reading& reading) const;
+  Json write(const ServerOptions& value) const { return spell_host_port(value.host, value.port); }
+  Json schema() const { return {{"type", "string"}}; }
+  std::string words() const { return R"(host:port such as "10.0.0.5:8001" or "app.internal:8001")"; }
+};
+
+// A server is a map, or its address alone.
+struct Server {
+  using Value = ServerOptions;
+  Section<ServerOptions> inner;
+
+  void read(const Node& node, ServerOptions& value, Reading& reading) const;
+  Json write(const ServerOptions& value) const { return inner.write(value); }
+  Json schema() const { return {{"anyOf", {ServerAddress{}.schema(), inner.schema()}}}; }
+  std::string words() const { return inner.words(); }
+};
+
+// Fills in the id that a server has by default; reports servers that a pool has twice. `node` is the list.
+void check_servers(const Node& node, std::vector<ServerOptions>& servers, Reading& reading);
+
+struct TrustedNetwork {
+  using Value = Network;
+  void read(const Node& node, Network& value, Reading& reading) const;
+  Json write(const Network& value) const { return value.to_string(); }
+  Json schema() const { return {{"type", "string"}}; }
+  std::string words() const { return R"(a network such as "10.0.0.0/8" or one IP address)"; }
+};
+
+// A part of a match; the router itself says what is wrong with it.
+struct MatchText {
+  using Value = std::string;
+  std::string described;
+  std::optional<std::string> (*problem)(std::string_view text);
+
+  void read(const Node& node, std::string& value, Reading& reading) const;
+  Json write(const std::string& value) const { return value; }
+  Json schema() const { return {{"type", "string"}}; }
+  std::string words() const { return described; }
+};
+
+struct Labels {
+  using Value = std::map<std::string, std::string>;
+  void read(const Node& node, Value& value, Reading& reading) const;
+  Json write(const Value& value) const;
+  Json schema() const { return {{"type", "object"}, {"additionalProperties", {{"type", {"string", "number", "boolean"}}}}}; }
+  std::string words() const { return "a map of names to texts"; }
+};
+
+// The fields that a request must have.
+struct HeaderMatches {
+  using Value = std::vector<HeaderMatch>;
+  void read(const Node& node, Value& value, Reading& reading) const;
+  Json write(const Value& value) const;
+  Json schema() const { return {{"type", "object"}, {"additionalProperties", {{"type", {"string", "number", "boolean"}}}}}; }
+  std::string words() const { return R"(a map of field names to values; the value "" asks only that the field is there)"; }
+};
+
+// Fields to set or to add: a map of names to values, to a list of values where `repeated` allows it.
+struct HeaderFields {
+  using Value = std::vector<HeaderField>;
+  EditedSide side;
+  Single repeated;  // `allowed`: one value or a list of them
+
+  void read(const Node& node, Value& value, Reading& reading) const;
+  Json write(const Value& value) const;
+  Json schema() const;
+  std::string words() const;
+};
+
+struct PoolMap {
+  using Value = std::vector<PoolOptions>;
+  Section<PoolOptions> inner;
+
+  void read(const Node& node, Value& value, Reading& reading) const;
+  Json write(const Value& value) const;
+  Json schema() const { return {{"type", "object"}, {"additionalProperties", inner.schema()}, {"minProperties", 1}}; }
+  std::string words() const { return "a map of pools by name"; }
+  void document(const std::string& path, Reference& reference) const { inner.document(path + ".NAME", reference); }
+};
+
+// The Host field that servers see: client and server are words, everything else is the text itself.
+struct RouteHost {
+  using Value = std::string;
+  void read(const Node& node, std::string& value, Reading& reading) const;
+  Json write(const std::string& value) const { return value.empty() ? "client" : value; }
+  Json schema() const { return {{"type", "string"}}; }
+  std::string words() const { return R"(client, server, or a host)"; }
+};
+
+}  // namespace steelyard::config

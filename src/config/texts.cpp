@@ -1,0 +1,137 @@
+// See texts.hpp.
+#include "config/texts.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/ascii.hpp"
+#include "decide/route/check.hpp"
+
+namespace steelyard::config {
+namespace {
+
+bool is_letter(char c) { return to_lower(c) >= 'a' && to_lower(c) <= 'z'; }
+bool is_printable(char c) { return c > ' ' && c < 0x7f; }
+
+std::optional<std::string> check_length(std::string_view text, std::size_t max) {
+  if (text.empty()) return "is empty";
+  if (text.size() > max) return fmt::format("is longer than {} characters", max);
+  return std::nullopt;
+}
+
+// Letters, digits and `marks`.
+std::optional<std::string> check_characters(std::string_view text, std::string_view marks) {
+  const auto wrong = std::ranges::find_if(text, [&](char c) { return !is_digit(c) && !is_letter(c) && marks.find(c) == std::string_view::npos; });
+  if (wrong == text.end()) return std::nullopt;
+  const bool ascii = static_cast<unsigned char>(*wrong) < 0x80;
+  return ascii ? fmt::format("has the character {}", quote(std::string_view(&*wrong, 1))) : "has letters that are not ASCII";
+}
+
+}  // namespace
+
+bool is_token(std::string_view text) {
+  constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::ranges::all_of(text, [&](char c) { return is_digit(c) || is_letter(c) || marks.find(c) != std::string_view::npos; });
+}
+
+std::optional<std::string> check_name(std::string_view text) {
+  if (auto wrong = check_length(text, 64)) return wrong;
+  return check_characters(text, "._-");
+}
+
+std::optional<std::string> check_server_id(std::string_view text) {
+  if (auto wrong = check_length(text, 270)) return wrong;
+  return check_characters(text, "._-:[]");  // the last three for the default, which is the address
+}
+
+std::optional<std::string> check_route_name(std::string_view text) {
+  if (auto wrong = check_length(text, 256)) return wrong;
+  const bool printable = std::ranges::all_of(text, [](char c) { return is_printable(c) || c == ' '; });
+  return printable ? std::nullopt : std::optional<std::string>("has characters that are not printable ASCII");
+}
+
+std::optional<std::string> check_label_value(std::string_view text) { return text.empty() ? std::nullopt : check_route_name(text); }
+
+std::optional<std::string> check_access_log(std::string_view text) {
+  if (auto wrong = check_length(text, 4096)) return wrong;
+  // A bare word would be a file of that name in the working directory, and is more likely a misspelt word.
+  const bool word = text.find_first_of("/.") == std::string_view::npos && text != "stdout" && text != "off";
+  if (word) return fmt::format("is neither of the two words{}; a file of that name is \"./{}\"", did_you_mean(text, {"stdout", "off"}), text);
+  return std::nullopt;
+}
+
+std::optional<std::string> check_health_path(std::string_view text) {
+  if (auto wrong = check_length(text, 1024)) return wrong;
+  if (text.front() != '/') return R"(does not begin with '/')";
+  if (!std::ranges::all_of(text, is_printable)) return "has a space or a character that must be written as %XX";
+  if (text.find('#') != std::string_view::npos) return "has a '#', which is never sent to a server";
+  return std::nullopt;
+}
+
+std::optional<std::string> host_problem(std::string_view text) {
+  if (text.empty()) return "the host is empty: leave it out to match every host";
+  MatchOptions match;
+  match.host = text;
+  return match_problem(match);
+}
+
+std::optional<std::string> path_problem(std::string_view text) {
+  if (text.empty()) return "the path is empty: leave it out to match every path";
+  MatchOptions match;
+  match.path = text;
+  return match_problem(match);
+}
+
+std::optional<std::string> method_problem(std::string_view text) {
+  MatchOptions match;
+  match.methods.emplace_back(text);
+  return match_problem(match);
+}
+
+std::optional<std::string> check_field_name(std::string_view text) {
+  if (auto wrong = check_length(text, 256)) return wrong;
+  if (!is_token(text)) return "is not the name of a header field";
+  return std::nullopt;
+}
+
+std::optional<std::string> check_field_value(std::string_view text) {
+  if (text.size() > 8192) return "is longer than 8192 characters";
+  if (text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) return "has a line break or NUL, which would end the field";
+  const bool clean = std::ranges::all_of(text, [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); });
+  if (!clean) return "has a control character";
+  if (trim(text) != text) return "begins or ends with white space";
+  return std::nullopt;
+}
+
+std::optional<std::string> check_route_host(std::string_view text) {
+  if (text == "client" || text == "server") return std::nullopt;
+  if (auto wrong = check_length(text, 255)) return wrong;
+  if (text.find("://") != std::string_view::npos || text.find('/') != std::string_view::npos) return "is not a host: leave out what stands before and after it";
+  const std::string_view port = text.substr(std::min(text.size(), text.rfind(':')));
+  const bool valid = port.size() < text.size() && !text.starts_with('[') ? parse_host_port(text).has_value() : parse_host(text).has_value();
+  if (!valid && !parse_host_port(text)) return "is not a host";
+  return std::nullopt;
+}
+
+std::optional<std::string> check_edited_name(std::string_view name, EditedSide side) {
+  if (auto wrong = check_field_name(name)) return wrong;
+  struct Refusal {
+    std::string_view name;
+    std::string_view reason;
+  };
+  // Where a message ends and what a connection does belongs to the proxy: an edit would let two parties see different messages.
+  constexpr std::string_view framing = "says where a message ends, which the proxy alone decides: remove this edit";
+  constexpr std::string_view hop = "belongs to one connection, which the proxy manages itself (RFC 9110 §7.6.1): remove this edit";
+  constexpr std::array<Refusal, 9> refused{{{"content-length", framing}, {"transfer-encoding", framing}, {"trailer", framing},
+                                            {"connection", hop}, {"keep-alive", hop}, {"proxy-connection", hop},
+                                            {"te", hop}, {"upgrade", hop}, {"http2-settings", hop}}};
+  for (const Refusal& refusal : refused) {
+    if (equals_ignoring_case(name, refusal.name)) return std::string(refusal.reason);
+  }
+  if (side == EditedSide::request && equals_ignoring_case(name, "host")) return R"(is set by the route's key "host": write host: client, server or a name there)";
+  return std::nullopt;
+}
+
+}  // namespace steelyard::config

@@ -1,0 +1,34 @@
+// What single texts must look like: names, paths, patterns, header fields. Each check answers with the end of the sentence
+// `found "x", which …`, or with nothing when the text is right.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/types.hpp"
+
+namespace steelyard::config {
+
+bool is_token(std::string_view text);  // RFC 9110 §5.6.2
+
+std::optional<std::string> check_name(std::string_view text);          // of a pool or a label
+std::optional<std::string> check_server_id(std::string_view text);
+std::optional<std::string> check_route_name(std::string_view text);
+std::optional<std::string> check_label_value(std::string_view text);
+std::optional<std::string> check_access_log(std::string_view text);
+std::optional<std::string> check_health_path(std::string_view text);
+std::optional<std::string> check_field_name(std::string_view text);
+std::optional<std::string> check_field_value(std::string_view text);
+std::optional<std::string> check_route_host(std::string_view text);
+
+// What the router says of one part of a match: these answer with a whole sentence.
+std::optional<std::string> host_problem(std::string_view text);
+std::optional<std::string> path_problem(std::string_view text);
+std::optional<std::string> method_problem(std::string_view text);
+
+// Which side's message is edited: what may not be edited differs.
+enum class EditedSide : std::uint8_t { request, response };
+std::optional<std::string> check_edited_name(std::string_view name, EditedSide side);
+
+}  // namespace steelyard::config

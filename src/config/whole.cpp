@@ -1,0 +1,146 @@
+// What a whole file must keep to beyond its single sections: check_whole of tables.hpp.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "config/tables.hpp"
+#include "decide/route/check.hpp"
+
+namespace steelyard::config {
+namespace {
+
+void check_listeners(const Node& root, const Options& options, Reading& reading) {
+  const Node* list = root.find("listeners");
+  if (list == nullptr) {
+    reading.problem(root, R"("listeners" is missing, so nothing would be served; add "listeners: [{bind: 0.0.0.0:8080}]")");
+    return;
+  }
+  std::map<std::string, int> lines;
+  for (std::size_t i = 0; i < options.listeners.size() && i < list->items.size(); ++i) {
+    if (options.listeners[i].bind.port == 0) continue;
+    const std::string bind = options.listeners[i].bind.to_string();
+    const auto [first, inserted] = lines.emplace(bind, list->items[i].line);
+    if (inserted) continue;
+    const Reading::Step step(reading, fmt::format("listeners[{}]", i));
+    reading.problem(list->items[i], fmt::format("found a second listener on {}, allowed is one: the first is in line {}; remove one or change its port", bind,
+                                                first->second));
+  }
+}
+
+// "GET,POST api.example.com/v1/* X-Canary=1"; "*" for a match of everything.
+std::string name_of(const MatchOptions& match) {
+  std::string name;
+  for (const std::string& method : match.methods) name += (name.empty() ? "" : ",") + method;
+  if (const std::string target = match.host + match.path; !target.empty()) name += (name.empty() ? "" : " ") + target;
+  for (const HeaderMatch& header : match.headers) {
+    name += (name.empty() ? "" : " ") + header.name + (header.value.empty() ? "" : "=" + header.value);
+  }
+  if (name.empty()) return "*";
+  // Header values may be long or not ASCII; names may not.
+  for (char& c : name) c = c >= ' ' && c < 0x7f ? c : '?';
+  return name.substr(0, 240);
+}
+
+void check_route_pool(const Node& node, const RouteOptions& route, const Options& options, Reading& reading) {
+  const Node* at = node.find("pool");
+  if (at == nullptr || route.pool.empty() || options.pools.empty()) return;
+  std::vector<std::string> names;
+  for (const PoolOptions& pool : options.pools) names.push_back(pool.name);
+  if (std::ranges::find(names, route.pool) != names.end()) return;
+  const Reading::Step step(reading, "pool");
+  reading.problem(*at, fmt::format("found the pool {}, which does not exist; allowed is {}{}", quote(route.pool), any_of(names), did_you_mean(route.pool, names)));
+}
+
+// A match that was refused reads as one of everything: it must not be called a duplicate as well.
+bool refused(std::size_t route, Reading& reading) {
+  const std::string prefix = fmt::format("routes[{}]", route);
+  return std::ranges::any_of(reading.problems(), [&](const Problem& problem) {
+    const bool within = problem.path.starts_with(prefix);
+    return within && (problem.path.size() == prefix.size() || std::string_view(problem.path).substr(prefix.size()).starts_with(".match"));
+  });
+}
+
+void check_matches(const Node& list, const Options& options, Reading& reading) {
+  std::vector<MatchOptions> matches;
+  std::vector<std::size_t> indices;
+  for (std::size_t i = 0; i < options.routes.size(); ++i) {
+    if (refused(i, reading)) continue;
+    matches.push_back(options.routes[i].match);
+    indices.push_back(i);
+  }
+  for (const DuplicateMatch& duplicate : duplicates(matches)) {
+    const std::size_t first = indices[duplicate.first];
+    const std::size_t second = indices[duplicate.second];
+    const Reading::Step step(reading, fmt::format("routes[{}]", second));
+    reading.problem(list.items[second], fmt::format("found the same match as that of routes[{}] in line {}, so this route would never be taken; change or "
+                                                    "remove one", first, list.items[first].line));
+  }
+}
+
+void check_names(const Node& list, Options& options, Reading& reading) {
+  std::map<std::string, std::size_t> names;
+  for (std::size_t i = 0; i < options.routes.size(); ++i) {
+    RouteOptions& route = options.routes[i];
+    const Reading::Step step(reading, fmt::format("routes[{}]", i));
+    const bool named = list.items[i].find("name") != nullptr;
+    if (!named) route.name = name_of(route.match);
+    // A made name that is taken already, because it was shortened, becomes another; a written one is its author's to change.
+    if (!named && names.contains(route.name)) route.name += fmt::format(" #{}", i);
+    const auto [first, inserted] = names.emplace(route.name, i);
+    if (inserted || route.name.empty()) continue;
+    reading.problem(list.items[i], fmt::format("found the name {} a second time, allowed is once: routes[{}] in line {} has it too; give this route another "
+                                               "name", quote(route.name), first->second, list.items[first->second].line));
+  }
+}
+
+void check_routes(const Node& root, const Node& list, Options& options, Reading& reading) {
+  if (list.kind != NodeKind::list) return;
+  for (std::size_t i = 0; i < options.routes.size(); ++i) {
+    const Reading::Step step(reading, fmt::format("routes[{}]", i));
+    check_route_pool(list.items[i], options.routes[i], options, reading);
+  }
+  check_matches(list, options, reading);
+  check_names(list, options, reading);
+  const Node* pools = root.find("pools");
+  for (const PoolOptions& pool : options.pools) {
+    const Node* at = pools == nullptr ? nullptr : pools->find(pool.name);
+    if (at == nullptr || std::ranges::any_of(options.routes, [&](const RouteOptions& route) { return route.pool == pool.name; })) continue;
+    const Reading::Step step(reading, fmt::format("pools.{}", pool.name));
+    reading.warn(*at, "no route leads to this pool: add one or remove the pool");
+  }
+}
+
+void check_trust(const Node& root, const Options& options, Reading& reading) {
+  const Node* forwarded = root.find("forwarded");
+  const Node* list = forwarded == nullptr ? nullptr : forwarded->find("trusted_proxies");
+  if (list == nullptr) return;
+  for (std::size_t i = 0; i < options.forwarded.trusted_proxies.size() && i < list->items.size(); ++i) {
+    const std::string text = options.forwarded.trusted_proxies[i].to_string();
+    if (text != "0.0.0.0/0" && text != "::/0") continue;
+    const Reading::Step step(reading, fmt::format("forwarded.trusted_proxies[{}]", i));
+    reading.warn(list->items[i], "everybody is trusted to say who the client is: name the networks of your own proxies");
+  }
+}
+
+}  // namespace
+
+void check_whole(const Node& root, Options& options, Reading& reading) {
+  check_listeners(root, options, reading);
+  if (root.find("pools") == nullptr) {
+    reading.problem(root, R"("pools" is missing, so requests have nowhere to go; add "pools: {app: {servers: [\"127.0.0.1:8001\"]}}")");
+  }
+  if (const Node* list = root.find("routes")) {
+    check_routes(root, *list, options, reading);
+  } else if (options.pools.size() == 1) {
+    RouteOptions& route = options.routes.emplace_back();
+    route.name = "*";
+    route.pool = options.pools.front().name;
+  } else if (options.pools.size() > 1) {
+    const std::string& first = options.pools.front().name;
+    reading.problem(root, fmt::format(R"("routes" is missing, allowed is that with one pool only; add "routes: [{{match: {{path: /*}}, pool: {}}}]")", first));
+  }
+  check_trust(root, options, reading);
+}
+
+}  // namespace steelyard::config
