@@ -13,9 +13,8 @@ inline constexpr std::string_view via_name = "steelyard";
 // A request that has passed this many hops of our name goes in a circle.
 inline constexpr int via_hops_max = 8;
 
-[[nodiscard]] Trust trust_in(const ForwardedOptions& options, const IpAddress& peer);
-
 enum class Trust : bool { no, yes };
+[[nodiscard]] Trust trust_in(const ForwardedOptions& options, const IpAddress& peer);
 
 // Whether a received field must not go on as it is: write_forwarded() writes it anew, or only a trusted peer may send it. Also
 // under names that some servers take for the same ("X_Forwarded_For").

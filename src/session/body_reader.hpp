@@ -25,6 +25,7 @@ class BodyReader {
   // Receives into `memory` and takes. would_block: wait until the stream is readable.
   Result<Piece> read(std::span<char> memory);
 
+  [[nodiscard]] http::BodyKind kind() const { return framing_.kind; }
   [[nodiscard]] bool done() const { return done_; }
   [[nodiscard]] std::uint64_t payload_bytes() const { return payload_bytes_; }
   // Bytes still to come, where that is known.

@@ -23,6 +23,8 @@ class Exchange {
   virtual const http::RequestHead& head() = 0;
   // Keeps bytes that were received beyond the end of the request's body: they begin the next request.
   virtual void keep_leftover(std::span<const char> bytes) = 0;
+  // What was received beyond the request's body, for a connection that changes its protocol. Valid until the exchange ends.
+  virtual std::span<const char> take_leftover() = 0;
 
   // Facts of the head that are needed later, too. The views live as long as the exchange.
   http::Method method = http::Method::other;
@@ -32,7 +34,8 @@ class Exchange {
   std::string_view authority;
   std::string_view path;
   std::string_view user_agent;
-  bool wants_json = false;  // by Accept: for answers that the proxy makes itself
+  bool wants_json = false;    // by Accept: for answers that the proxy makes itself
+  bool status_pages = false;  // whether the listener answers /__health__ and its like itself
 
   SocketAddress client;
   Fiber& fiber;

@@ -22,6 +22,7 @@ class Http1Server::Http1Exchange final : public Exchange {
         session_(session),
         head_bytes_(head_bytes) {
     client = session.client_;
+    status_pages = session.pages_ == StatusPages::on;
     if (refused != nullptr) {
       refusal = *refused;
       keep_alive = false;
@@ -45,10 +46,18 @@ class Http1Server::Http1Exchange final : public Exchange {
 
   void keep_leftover(std::span<const char> bytes) override { ahead_.append(bytes); }
 
+  std::span<const char> take_leftover() override {
+    const std::span<const char> leftover = session_.received_.bytes().subspan(leftover_at_);
+    taken_leftover_ = true;
+    return leftover;
+  }
+
   // What was received beyond this exchange becomes the beginning of the next one.
   void hand_over_leftover() {
     if (session_.host_.head_owner == this) session_.host_.head_owner = nullptr;
-    if (leftover_at_ != 0) {
+    if (taken_leftover_) {
+      session_.received_.release();
+    } else if (leftover_at_ != 0) {
       session_.received_.consume(leftover_at_);
     } else {
       session_.received_ = std::move(ahead_);
@@ -85,11 +94,12 @@ class Http1Server::Http1Exchange final : public Exchange {
   Http1Server& session_;
   std::size_t head_bytes_;
   std::size_t leftover_at_ = 0;  // in received_; 0 when the body had not ended there
+  bool taken_leftover_ = false;
   Buffer ahead_;
 };
 
-Http1Server::Http1Server(SessionHost& host, std::unique_ptr<Stream> stream, const SocketAddress& client, Admission admission)
-    : host_(host), stream_(std::move(stream)), fiber_(host.scheduler, *this), client_(client), admission_(admission) {
+Http1Server::Http1Server(SessionHost& host, std::unique_ptr<Stream> stream, const SocketAddress& client, Admission admission, StatusPages pages)
+    : host_(host), stream_(std::move(stream)), fiber_(host.scheduler, *this), client_(client), admission_(admission), pages_(pages) {
   host_.metrics.client_connections.add();
   host_.metrics.client_connections_accepted.add();
   stream_->observe(this);

@@ -44,11 +44,12 @@ class SessionHost {
 };
 
 enum class Admission : bool { admitted, over_limit };
+enum class StatusPages : bool { off, on };
 
 class Http1Server final : public ListLink, public PoolAllocated, private Fiber::Owner, private StreamObserver {
  public:
   // A connection over the limit is told so (503) instead of being served.
-  Http1Server(SessionHost& host, std::unique_ptr<Stream> stream, const SocketAddress& client, Admission admission);
+  Http1Server(SessionHost& host, std::unique_ptr<Stream> stream, const SocketAddress& client, Admission admission, StatusPages pages);
   ~Http1Server();
 
   void start();
@@ -78,6 +79,7 @@ class Http1Server final : public ListLink, public PoolAllocated, private Fiber::
   Buffer received_;  // from the head of the request under way, or of the next one
   SocketAddress client_;
   Admission admission_;
+  StatusPages pages_;
   bool idle_ = true;
   std::uint64_t requests_ = 0;
 };

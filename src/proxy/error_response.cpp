@@ -1,0 +1,101 @@
+#include "proxy/error_response.hpp"
+
+namespace steelyard {
+namespace {
+
+Answer answer_to_client_failure(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::timed_out: return {408, "the request's body did not arrive in time (timeouts.body_idle)"};
+    case ErrorKind::too_large: return {413, "the request's body is larger than allowed (body_bytes_max)"};
+    case ErrorKind::malformed: return {400, "the request's body is malformed"};
+    default: return {400, "the request ended before its body was complete"};
+  }
+}
+
+Answer answer_to_server_failure(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::timed_out: return {504, "the server did not answer in time"};
+    case ErrorKind::refused: return {502, "the server refused the connection"};
+    case ErrorKind::unreachable: return {502, "the server cannot be reached"};
+    case ErrorKind::reset: return {502, "the server reset the connection before it answered"};
+    case ErrorKind::closed: return {502, "the server closed the connection before it answered"};
+    case ErrorKind::malformed: return {502, "the server's answer is not valid HTTP"};
+    case ErrorKind::too_large: return {502, "the head of the server's answer is larger than allowed"};
+    default: return {502, "the connection to the server failed"};
+  }
+}
+
+Answer answer_to_local_failure(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::no_server: return {503, "no healthy server is available", true};
+    case ErrorKind::timed_out: return {504, "the request took longer than allowed (timeouts.total)"};
+    case ErrorKind::resources: return {503, "the proxy has no descriptors or memory left", true};
+    case ErrorKind::overloaded: return {503, "the proxy is at its limit", true};
+    default: return {500, "the proxy failed"};
+  }
+}
+
+// Reasons are our own sentences, and ids are checked: only what a parser's sentence might hold needs care.
+void write_json_text(HeadBuilder& out, std::string_view text) {
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out.text("\\");
+    out.text({&c, 1});
+  }
+}
+
+}  // namespace
+
+Answer answer_to(const Error& error) {
+  // Running out of descriptors is ours, whomever the socket was for.
+  if (error.kind == ErrorKind::resources || error.side == Side::local) return answer_to_local_failure(error.kind);
+  return error.side == Side::client ? answer_to_client_failure(error.kind) : answer_to_server_failure(error.kind);
+}
+
+std::string_view status_text(int status) {
+  switch (status) {
+    case 200: return "OK";
+    case 400: return "Bad Request";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 417: return "Expectation Failed";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    case 508: return "Loop Detected";
+    default: return "Error";
+  }
+}
+
+void write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchange, std::string_view request_id, std::string_view date) {
+  char memory[1024];
+  HeadBuilder body(memory);
+  const auto status = static_cast<std::uint64_t>(answer.status);
+  if (exchange.wants_json) {
+    body.text("{\"status\":").number(status).text(",\"error\":\"").text(status_text(answer.status)).text("\",\"message\":\"");
+    write_json_text(body, answer.reason);
+    body.text("\",\"request_id\":\"").text(request_id).text("\"}\n");
+  } else {
+    body.number(status).text(" ").text(status_text(answer.status)).text(": ").text(answer.reason).text("\nrequest id: ").text(request_id).text("\n");
+  }
+  out.text("HTTP/1.1 ").number(status).text(" ").text(status_text(answer.status)).text("\r\n");
+  out.field("Content-Type", exchange.wants_json ? "application/json" : "text/plain; charset=utf-8");
+  out.text("Content-Length: ").number(body.view().size()).text("\r\n").field("Date", date).field("X-Request-Id", request_id);
+  if (answer.status == 405) out.field("Allow", "GET, HEAD");
+  if (answer.retry_after) out.field("Retry-After", "1");
+  if (!exchange.keep_alive) {
+    out.field("Connection", "close");
+  } else if (exchange.version_minor == 0) {
+    out.field("Connection", "keep-alive");
+  }
+  out.end();
+  if (exchange.method != http::Method::head) out.text(body.view());
+}
+
+}  // namespace steelyard

@@ -1,0 +1,27 @@
+// Answers that the proxy makes itself. The one place where a failure becomes a status code and a sentence.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "session/exchange.hpp"
+#include "session/head_builder.hpp"
+
+namespace steelyard {
+
+struct Answer {
+  int status = 500;
+  std::string_view reason;  // a sentence for whoever reads the answer or the log
+  bool retry_after = false;  // tells the client to come back in a second
+};
+
+// What a client is told when a try at a server, or its own part, failed before an answer had begun.
+[[nodiscard]] Answer answer_to(const Error& error);
+[[nodiscard]] std::string_view status_text(int status);
+
+// Writes head and body of `answer`: plain text, or JSON where the client asks for it. HEAD gets the head alone.
+void write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchange, std::string_view request_id, std::string_view date);
+
+}  // namespace steelyard

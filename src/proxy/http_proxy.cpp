@@ -1,0 +1,242 @@
+// The outline of an exchange, and its phases before and after the server. What happens with a server is in http_try.cpp.
+#include "proxy/http_proxy.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+
+#include "observe/message.hpp"
+#include "proxy/forwarded.hpp"
+#include "wire/http/path.hpp"
+
+namespace steelyard {
+namespace {
+
+constexpr bool is_request_id_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+}
+
+// Hexadecimal digits of a random number.
+std::string_view new_request_id(std::span<char> memory, Prng& prng) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  constexpr std::size_t length = 16;
+  std::uint64_t bits = prng.next();
+  for (char& c : memory.first(length)) {
+    c = digits[bits & 0xf];
+    bits >>= 4;
+  }
+  return {memory.data(), length};
+}
+
+constexpr std::string_view status_page_prefix = "/__";
+
+}  // namespace
+
+HttpProxy::HttpProxy(const Site& site, Connections& connections, Scratch& scratch, Scheduler& scheduler, WorkerMetrics& metrics,
+                     AccessChannel* log, std::uint64_t seed)
+    : site_(site), connections_(connections), scratch_(scratch), scheduler_(scheduler), metrics_(metrics), log_(log), prng_(seed) {
+  for (const auto& pool : site.pools) views_.emplace_back(*pool);
+}
+
+HttpProxy::Trip::Trip(Exchange& of, HttpProxy& proxy) : exchange(of) {
+  // A client's own id is kept where it is harmless, so that a trace goes on.
+  if (!of.refusal) {
+    const http::Field* const field = of.head().fields.find(http::FieldName::x_request_id);
+    if (field != nullptr && !field->value.empty() && field->value.size() <= request_id_max &&
+        std::ranges::all_of(field->value, is_request_id_character)) {
+      request_id = field->value;
+    }
+  }
+  if (request_id.empty()) request_id = new_request_id(request_id_memory, proxy.prng_);
+}
+
+Task<void> HttpProxy::serve(Exchange& exchange) {
+  Trip trip(exchange, *this);
+  // First of all, so that every exchange ends in the record, whatever becomes of it.
+  open_record(trip);
+  Result<void> result;
+  int status = 0;
+  if (exchange.refusal) {
+    // Nothing else may look at a request that could not be understood.
+    co_await answer(trip, {exchange.refusal->status, exchange.refusal->reason, exchange.refusal->status == 503});
+  } else if (exchange.status_pages && exchange.path.starts_with(status_page_prefix) && co_await answer_status_page(trip)) {
+    // Before routing, so that no route can hide what an operator needs to see.
+  } else if (const char* refused = route(trip, status); refused != nullptr) {
+    // Before a server is chosen: what will not be forwarded must not count against one.
+    co_await answer(trip, {status, refused});
+  } else {
+    result = co_await forward(trip);
+    if (!result && !exchange.response_started && result.error().kind != ErrorKind::cancelled) {
+      co_await answer(trip, answer_to(result.error()));
+    }
+  }
+  close_record(trip, result);
+}
+
+void HttpProxy::open_record(Trip& trip) {
+  const Exchange& exchange = trip.exchange;
+  metrics_.exchanges_active.add();
+  AccessRecord& record = trip.record;
+  record.unix_us = scheduler_.unix_us();
+  record.client = exchange.client.ip;
+  record.client_port = exchange.client.port;
+  record.method = exchange.method_text;
+  record.host = exchange.authority;
+  record.target = exchange.target;
+  record.protocol = exchange.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
+  record.request_id = trip.request_id;
+  record.user_agent = exchange.user_agent;
+}
+
+// Finds the route and applies what it and the listener refuse. Returns why the request is refused, with its status.
+const char* HttpProxy::route(Trip& trip, int& status) {
+  Exchange& exchange = trip.exchange;
+  const http::RequestHead& head = exchange.head();
+  const auto refuse = [&](int code, const char* reason) {
+    status = code;
+    return reason;
+  };
+  if (head.method == http::Method::connect) return refuse(501, "CONNECT is not offered here");
+  if (count_own_hops(head.fields) >= via_hops_max) return refuse(508, "the request goes in a circle: it has passed this proxy too often");
+
+  std::string_view path = head.path;
+  if (head.form != http::TargetForm::asterisk) {
+    const auto normal = http::normalize_path(head.path, scratch_.head());
+    if (!normal) return refuse(normal.error().status, normal.error().reason);
+    if (normal->data() != path.data()) {
+      trip.path.append(*normal);
+      path = trip.path.view();
+    }
+  }
+  const auto found = site_.router.match({.host = head.authority, .path = path, .method = head.method_text, .fields = head.fields.all()});
+  if (!found) return refuse(404, "no route matches this host, path and method");
+  trip.route = &site_.routes[*found];
+  trip.pool = &views_[trip.route->pool];
+  trip.record.route = trip.route->options.name;
+  trip.record.pool = trip.pool->pool().options().name;
+  trip.total_deadline = exchange.start + trip.route->options.total_timeout.value_or(site_.timeouts.total);
+  const std::uint64_t body_bytes_max = trip.route->options.body_bytes_max.value_or(site_.http.body_bytes_max);
+  if ((head.body.kind == http::BodyKind::length && head.body.length > body_bytes_max) || exchange.body.payload_bytes() > body_bytes_max) {
+    metrics_.hit(Limit::body_bytes);
+    return refuse(413, "the request's body is larger than allowed (body_bytes_max)");
+  }
+  return nullptr;
+}
+
+// Servers in turn, until one has answered or trying another would not be safe.
+Task<Result<void>> HttpProxy::forward(Trip& trip) {
+  Result<void> result = fail(ErrorKind::no_server);
+  Freshness freshness = Freshness::reuse;
+  const std::size_t tries_allowed = std::min<std::size_t>(trip.pool->pool().options().tries_max, tries_max);
+  trip.server = trip.pool->pick(trip.exchange.client.ip, {});
+  while (trip.server != nullptr) {
+    ++trip.tries;
+    result = co_await try_server(trip, freshness);
+    if (result) break;
+    const Error error = result.error();
+    if (message_enabled(LogLevel::debug)) {
+      log_message(LogLevel::debug, "request {}: try {} at {} failed: {}", trip.request_id, trip.tries, trip.server->id, answer_to(error).reason);
+    }
+    if (error.retry == Retry::never || trip.exchange.response_started) break;
+    if (error.retry == Retry::fresh_connection) {
+      metrics_.retries.add();
+      freshness = Freshness::fresh;
+      continue;
+    }
+    trip.tried[trip.tried_count++] = trip.server;
+    if (trip.tried_count >= tries_allowed) break;
+    Server* const next = trip.pool->pick(trip.exchange.client.ip, {trip.tried.data(), trip.tried_count});
+    if (next == nullptr) break;
+    metrics_.failovers.add();
+    trip.server = next;
+  }
+  co_return result;
+}
+
+void HttpProxy::close_record(Trip& trip, const Result<void>& result) {
+  Exchange& exchange = trip.exchange;
+  AccessRecord& record = trip.record;
+  record.duration = scheduler_.now() - exchange.start;
+  record.tries = trip.tries;
+  record.request_bytes = exchange.body.payload_bytes();
+  if (trip.server != nullptr) record.server = trip.server->id;
+  if (!result) {
+    const Error& error = result.error();
+    const bool by_client = error.kind == ErrorKind::cancelled || (error.side == Side::client && exchange.response_started);
+    if (by_client) {
+      record.outcome = Outcome::client_gone;
+      exchange.broken_off = true;
+    } else if (record.outcome != Outcome::tunnel) {
+      record.outcome = exchange.response_started && record.status != 0 && record.server.empty() ? Outcome::refused : record.outcome;
+    }
+    if (record.failure.empty()) record.failure = by_client ? "the client went away" : answer_to(error).reason;
+  }
+  metrics_.record(record);
+  metrics_.exchanges_active.subtract();
+  if (log_ != nullptr && log_->enabled()) log_->write(record);
+}
+
+Task<void> HttpProxy::answer(Trip& trip, Answer answer) {
+  Exchange& exchange = trip.exchange;
+  // What is left of the body would be taken for the next request.
+  if (!exchange.body.done()) exchange.keep_alive = false;
+  HeadBuilder out(scratch_.head());
+  write_answer(out, answer, exchange, trip.request_id, date());
+  trip.record.status = static_cast<std::uint16_t>(answer.status);
+  trip.record.outcome = Outcome::refused;
+  trip.record.failure = answer.reason;
+  exchange.response_started = true;
+  auto sent = exchange.response.send(out.view());
+  if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
+  if (!sent) exchange.broken_off = true;
+}
+
+Task<bool> HttpProxy::answer_status_page(Trip& trip) {
+  Exchange& exchange = trip.exchange;
+  const std::string_view name = exchange.path.substr(status_page_prefix.size());
+  if (name != "health__" && name != "status__" && name != "metrics__") co_return false;
+  if (exchange.method != http::Method::get && exchange.method != http::Method::head) {
+    co_await answer(trip, {405, "status pages are read with GET"});
+    co_return true;
+  }
+  if (!exchange.body.done()) exchange.keep_alive = false;
+  const Site::Page page = site_.status_page(name);
+  HeadBuilder head(scratch_.head());
+  head.text("HTTP/1.1 ").number(static_cast<std::uint64_t>(page.status)).text(" ").text(status_text(page.status)).text("\r\n");
+  head.field("Content-Type", "application/json").field("Cache-Control", "no-store").field("Date", date());
+  head.text("Content-Length: ").number(page.body.size()).text("\r\n");
+  if (!exchange.keep_alive) head.field("Connection", "close");
+  head.end();
+  trip.record.status = static_cast<std::uint16_t>(page.status);
+  trip.record.route = "status page";
+  exchange.response_started = true;
+  auto sent = exchange.response.send(head.view());
+  if (sent && exchange.method == http::Method::get) sent = exchange.response.send(std::string_view(page.body));
+  if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
+  if (!sent) exchange.broken_off = true;
+  co_return true;
+}
+
+RelayBounds HttpProxy::bounds(const Trip& trip) const {
+  const std::uint64_t body_bytes_max = trip.route != nullptr ? trip.route->options.body_bytes_max.value_or(site_.http.body_bytes_max) : unlimited;
+  return {site_.timeouts.body_idle, trip.total_deadline, body_bytes_max};
+}
+
+// The current Date field, formatted once a second (RFC 9110 §5.6.7).
+std::string_view HttpProxy::date() {
+  const std::int64_t second = scheduler_.unix_us() / 1'000'000;
+  if (second != date_second_) {
+    date_second_ = second;
+    const std::time_t time = second;
+    std::tm parts{};
+    gmtime_r(&time, &parts);
+    constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const auto end = fmt::format_to_n(date_memory_.data(), date_memory_.size(), "{}, {:02} {} {} {:02}:{:02}:{:02} GMT", days[parts.tm_wday],
+                                      parts.tm_mday, months[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+    date_size_ = end.size;
+  }
+  return {date_memory_.data(), date_size_};
+}
+
+}  // namespace steelyard

@@ -1,0 +1,308 @@
+// One try of an exchange at one server: connect, send, receive, pass on.
+#include <algorithm>
+
+#include "base/ascii.hpp"
+#include "proxy/http_proxy.hpp"
+#include "runtime/child.hpp"
+#include "wire/http1/parse.hpp"
+
+namespace steelyard {
+namespace {
+
+constexpr int interim_max = 16;
+
+class ActiveExchange {
+ public:
+  explicit ActiveExchange(Server& server) : server_(server) { server_.active.fetch_add(1, std::memory_order_relaxed); }
+  ActiveExchange(const ActiveExchange&) = delete;
+  ActiveExchange& operator=(const ActiveExchange&) = delete;
+  ~ActiveExchange() { server_.active.fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  Server& server_;
+};
+
+ClientCoding coding_for(const http::ResponseHead& head, std::uint8_t client_version_minor) {
+  switch (head.body.kind) {
+    case http::BodyKind::none: return ClientCoding::none;
+    case http::BodyKind::length: return ClientCoding::length;
+    default: return client_version_minor == 0 ? ClientCoding::until_close : ClientCoding::chunked;
+  }
+}
+
+bool offers(std::string_view offered, std::string_view chosen) {
+  while (!offered.empty()) {
+    const std::size_t comma = std::min(offered.find(','), offered.size());
+    if (equals_ignoring_case(trim(offered.substr(0, comma)), chosen)) return true;
+    offered.remove_prefix(std::min(comma + 1, offered.size()));
+  }
+  return false;
+}
+
+}  // namespace
+
+Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
+  Exchange& exchange = trip.exchange;
+  Server& server = *trip.server;
+  const ActiveExchange active(server);
+  ServerMetrics& server_metrics = connections_.metrics_of(server);
+  server_metrics.requests.add();
+  const auto built = build_request(trip);
+  if (!built) co_return built;
+
+  if (freshness == Freshness::reuse) trip.connection = connections_.take_idle(server);
+  if (!trip.connection) {
+    const Instant begun = scheduler_.now();
+    exchange.fiber.set_deadline(std::min(begun + site_.timeouts.connect, trip.total_deadline));
+    auto connected = co_await connections_.connect(server);
+    trip.record.connect_time = scheduler_.now() - begun;
+    if (!connected) {
+      server_metrics.failures.add();
+      if (connected.error().kind == ErrorKind::timed_out) metrics_.hit(Limit::connect_timeout);
+      co_return std::unexpected(connected.error());
+    }
+    trip.connection = std::move(*connected);
+  }
+
+  StreamWriter to_server(trip.connection->stream(), Side::server);
+  Result<void> result = to_server.send(trip.request.view());
+  Child upload(scheduler_);
+  if (result) {
+    trip.upload_done = exchange.body.done() && to_server.empty();
+    if (!exchange.body.done()) trip.replayable = false;
+    if (!trip.upload_done) upload.start(upload_rest(trip, to_server));
+    result = co_await receive_and_pass_on(trip, to_server);
+  }
+  // An answer may be complete before the request is; what is left of the request then has no reader.
+  upload.cancel(Cause::sibling_done);
+  co_await upload.join();
+  if (!trip.upload_done) exchange.keep_alive = false;
+  if (!result && !trip.upload && trip.upload.error().side == Side::client) result = trip.upload;
+
+  if (result) {
+    trip.connection.reset();
+    co_return result;
+  }
+  server_metrics.failures.add();
+  Error error = result.error();
+  // Not a byte of the request has left: no server can have acted on it, whatever its method.
+  if (to_server.sent_bytes() == 0 && error.side == Side::server && trip.replayable) {
+    error.retry = trip.connection->reused() ? Retry::fresh_connection : Retry::any;
+  }
+  trip.connection.reset();
+  co_return std::unexpected(error);
+}
+
+// The request as it goes out: its head, and what of the body came with it. Made anew for another server only where the head
+// names the server.
+Result<void> HttpProxy::build_request(Trip& trip) {
+  if (!trip.request.empty() && trip.route->options.host != "server") return {};
+  Exchange& exchange = trip.exchange;
+  const http::RequestHead& head = exchange.head();
+  HeadBuilder out(scratch_.head());
+  write_request_head(out, {.head = head,
+                           .path = trip.path.empty() ? head.path : trip.path.view(),
+                           .route = trip.route->options,
+                           .forwarded = site_.forwarded,
+                           .server = *trip.server,
+                           .client = exchange.client.ip,
+                           .request_id = trip.request_id});
+  if (out.overflowed()) return fail(ErrorKind::system);
+  trip.request.release();
+  const std::span<char> start = exchange.body_start;
+  trip.request.reserve(out.view().size() + start.size() + 64 + exchange.body.trailers().size());
+  trip.request.append(out.view());
+  if (head.body.kind != http::BodyKind::chunked) {
+    trip.request.append(start);
+  } else if (!start.empty() || exchange.body.done()) {
+    // Through the scratch, which has room around the payload for the coding.
+    const std::span<char> payload = scratch_.data().first(start.size());
+    std::ranges::copy(start, payload.begin());
+    trip.request.append(encode_chunk(payload, exchange.body.done() ? Last::yes : Last::no, exchange.body.trailers()));
+  }
+  return {};
+}
+
+// A child of the try: sends what of the request is not sent yet. When the client fails, the try has no purpose any more; when
+// the server stops reading, its answer may still be on the way.
+Task<void> HttpProxy::upload_rest(Trip& trip, StreamWriter& to_server) {
+  Exchange& exchange = trip.exchange;
+  const Coding coding = exchange.body.kind() == http::BodyKind::chunked ? Coding::chunked : Coding::plain;
+  trip.upload = co_await relay_body(exchange.body, to_server, coding, {scratch_, pipes_}, bounds(trip), &exchange);
+  if (trip.upload) {
+    trip.upload_done = true;
+    if (trip.waits_for_head) exchange.fiber.set_deadline(first_byte_deadline(trip));
+  } else if (trip.upload.error().side == Side::client) {
+    if (trip.upload.error().kind == ErrorKind::too_large) metrics_.hit(Limit::body_bytes);
+    if (trip.upload.error().kind == ErrorKind::timed_out) metrics_.hit(Limit::body_idle_timeout);
+    exchange.fiber.interrupt();
+  }
+}
+
+Instant HttpProxy::first_byte_deadline(const Trip& trip) const {
+  return std::min(scheduler_.now() + trip.route->options.first_byte_timeout.value_or(site_.timeouts.first_byte), trip.total_deadline);
+}
+
+// Receives responses until the final one has been passed on.
+Task<Result<void>> HttpProxy::receive_and_pass_on(Trip& trip, StreamWriter& to_server) {
+  Buffer received;
+  for (int interim = 0; interim <= interim_max; ++interim) {
+    const auto head = co_await receive_head(trip, received);
+    if (!head) co_return std::unexpected(head.error());
+    const int status = response_head_.status;
+    if (status == 101) {
+      const auto tunnelled = co_await pass_tunnel(trip, *head, to_server);
+      co_return tunnelled;
+    }
+    if (status >= 200) {
+      const auto passed = co_await pass_response(trip, *head);
+      co_return passed;
+    }
+    trip.answered = true;
+    received.append(*head);
+    const auto passed = pass_interim(trip);
+    if (!passed) co_return passed;
+  }
+  co_return fail(ErrorKind::malformed, Side::server);
+}
+
+// Until a response's head is complete: response_head_ views into the scratch, and so does what is returned, the bytes after
+// the head. `received` holds what arrived before, over waits; after an interim response that may be a whole head.
+Task<Result<std::span<char>>> HttpProxy::receive_head(Trip& trip, Buffer& received) {
+  Stream& stream = trip.connection->stream();
+  const std::span<char> memory = scratch_.data();
+  http1::ScanState scan;
+  bool unparsed = !received.empty();
+  for (;;) {
+    std::size_t have = received.size();
+    if (have != 0) std::memcpy(memory.data(), received.data(), have);
+    if (!unparsed) {
+      const auto got = stream.read(memory.subspan(have));
+      unparsed = got && *got != 0;
+      if (unparsed) have += *got;
+      if (got && *got == 0) co_return std::unexpected(before_answer(trip, {ErrorKind::closed, Side::server}));
+      if (!got && got.error().kind != ErrorKind::would_block) co_return std::unexpected(before_answer(trip, got.error()));
+    }
+    if (unparsed) {
+      if (trip.record.first_byte_time == Duration{0}) trip.record.first_byte_time = scheduler_.now() - trip.exchange.start;
+      const auto parsed = http1::parse_response({memory.data(), have}, scan, site_.http.head, trip.exchange.method, response_head_);
+      if (!parsed) co_return fail(ErrorKind::malformed, Side::server);
+      received.release();
+      if (*parsed != 0) co_return memory.subspan(*parsed, have - *parsed);
+      received.append(memory.first(have));
+      trip.answered = true;
+      unparsed = false;
+      continue;
+    }
+    trip.waits_for_head = true;
+    trip.exchange.fiber.set_deadline(trip.upload_done ? first_byte_deadline(trip) : trip.total_deadline);
+    const WaitResult waited = co_await stream.readable();
+    trip.waits_for_head = false;
+    if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
+    if (waited == WaitResult::timed_out) {
+      metrics_.hit(scheduler_.now() >= trip.total_deadline ? Limit::total_timeout : Limit::first_byte_timeout);
+      co_return fail(ErrorKind::timed_out, Side::server);
+    }
+  }
+}
+
+// A failure while waiting for the answer: whether the request may be sent again. Once a byte has been answered it may not;
+// before that it may if repeating does no harm and all of it is still here (RFC 9110 §9.2.2).
+Error HttpProxy::before_answer(const Trip& trip, Error error) const {
+  error.side = Side::server;
+  const bool repeatable = !trip.answered && trip.replayable && http::is_idempotent(trip.exchange.method);
+  error.retry = !repeatable ? Retry::never : trip.connection->reused() ? Retry::fresh_connection : Retry::any;
+  return error;
+}
+
+Result<void> HttpProxy::pass_interim(Trip& trip) {
+  if (trip.exchange.version_minor == 0) return {};  // HTTP/1.0 knows no 1xx (RFC 9110 §15.2)
+  HeadBuilder out(scratch_.head());
+  write_interim_head(out, response_head_);
+  return trip.exchange.response.send(out.view());
+}
+
+// Sends the head and what there is of the body in one piece, then relays the rest. Keeps the server's connection when nothing
+// is left on it.
+Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_head) {
+  Exchange& exchange = trip.exchange;
+  const http::ResponseHead& head = response_head_;
+  BodyReader body(trip.connection->stream(), head.body, Side::server);
+  const auto piece = body.take(after_head);
+  if (!piece) co_return fail(ErrorKind::malformed, Side::server);
+  const ClientCoding coding = coding_for(head, exchange.version_minor);
+  if (coding == ClientCoding::until_close) exchange.keep_alive = false;
+  // An answer that refuses an unfinished request: what is left of the request will not be read to its end.
+  if (!trip.upload_done && (head.status >= 300 || !head.keep_alive)) exchange.keep_alive = false;
+  bool reusable = head.keep_alive && head.body.kind != http::BodyKind::until_close && piece->leftover.empty();
+
+  HeadBuilder out(scratch_.head());
+  write_response_head(out, {head, trip.route->options.response_headers, coding, exchange, date()});
+  if (out.overflowed()) co_return fail(ErrorKind::too_large, Side::server);
+  trip.answered = true;
+  trip.record.status = static_cast<std::uint16_t>(head.status);
+  exchange.response_started = true;
+  auto sent = exchange.response.send(placed_before(out.view(), first_bytes(body, *piece, coding)));
+  if (sent && (!body.done() || !exchange.response.empty())) {
+    RelayBounds limits = bounds(trip);
+    limits.body_bytes_max = unlimited;
+    const Coding relayed = coding == ClientCoding::chunked ? Coding::chunked : Coding::plain;
+    sent = co_await relay_body(body, exchange.response, relayed, {scratch_, pipes_}, limits, nullptr);
+  }
+  trip.record.response_bytes = body.payload_bytes();
+  if (!sent) {
+    if (sent.error().kind == ErrorKind::timed_out) metrics_.hit(Limit::body_idle_timeout);
+    // A body whose end is the connection's end must not look complete; of the others the client knows what is missing.
+    exchange.broken_off = coding == ClientCoding::until_close;
+    exchange.keep_alive = false;
+    trip.record.outcome = Outcome::truncated;
+    co_return sent;
+  }
+  reusable = reusable && trip.upload_done;
+  if (reusable) connections_.keep(std::move(trip.connection), trip.pool->pool().options().keepalive);
+  co_return Result<void>{};
+}
+
+// The first bytes of a body as they go to the client, in the scratch with room before them.
+std::span<const char> HttpProxy::first_bytes(const BodyReader& body, const BodyReader::Piece& piece, ClientCoding coding) {
+  const std::span<char> payload = piece.payload.empty() ? scratch_.data().first(0) : piece.payload;
+  if (coding != ClientCoding::chunked) return payload;
+  return encode_chunk(payload, body.done() ? Last::yes : Last::no, body.trailers());
+}
+
+// Head and body as one contiguous piece: the head is copied directly in front of the body, which is somewhere in the scratch.
+std::span<const char> HttpProxy::placed_before(std::string_view head, std::span<const char> body) {
+  if (body.empty()) return {head.data(), head.size()};
+  char* const begin = scratch_.data().data() + (body.data() - scratch_.data().data()) - head.size();
+  std::memcpy(begin, head.data(), head.size());
+  return {begin, head.size() + body.size()};
+}
+
+Task<Result<void>> HttpProxy::pass_tunnel(Trip& trip, std::span<char> after_head, StreamWriter& to_server) {
+  Exchange& exchange = trip.exchange;
+  // Only to what was asked for; anything else would let a server turn requests into a tunnel.
+  if (!offers(exchange.head().upgrade, response_head_.upgrade)) co_return fail(ErrorKind::malformed, Side::server);
+  exchange.keep_alive = false;
+  HeadBuilder out(scratch_.head());
+  write_response_head(out, {response_head_, trip.route->options.response_headers, ClientCoding::none, exchange, date()});
+  if (out.overflowed()) co_return fail(ErrorKind::too_large, Side::server);
+  trip.answered = true;
+  trip.record.status = 101;
+  trip.record.outcome = Outcome::tunnel;
+  exchange.response_started = true;
+  metrics_.tunnels.add();
+  auto sent = exchange.response.send(placed_before(out.view(), after_head));
+  if (sent) sent = to_server.send(exchange.take_leftover());
+  if (!sent) co_return sent;
+  const TunnelEnd end = co_await tunnel(exchange, trip.connection->stream(), to_server, {scratch_, pipes_}, site_.timeouts.tunnel_idle);
+  trip.record.response_bytes = end.server_bytes + after_head.size();
+  if (!end.result) {
+    if (end.result.error().kind == ErrorKind::timed_out) metrics_.hit(Limit::tunnel_idle_timeout);
+    // Both sides must see that it did not end in order.
+    exchange.broken_off = true;
+    trip.connection->stream().reset_on_close();
+  }
+  co_return end.result;
+}
+
+}  // namespace steelyard
