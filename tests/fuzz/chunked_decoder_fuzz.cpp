@@ -27,7 +27,11 @@ Decoded decode(std::string_view bytes, std::size_t step) {
     const std::string_view next = bytes.substr(decoded.consumed, step);
     std::vector<char> buffer(next.begin(), next.end());
     const auto taken = decoder.decode(buffer);
-    if (!taken) return {.refused = taken.error().reason};
+    if (!taken) {
+      Decoded nothing;
+      nothing.refused = taken.error().reason;
+      return nothing;
+    }
     demand(taken->payload <= taken->consumed && taken->consumed <= buffer.size(), "no payload out of nothing");
     demand(taken->done || taken->consumed == buffer.size(), "bytes are left only at the end of the body");
     decoded.payload.append(buffer.data(), taken->payload);

@@ -6,6 +6,7 @@
 
 #include "base/ascii.hpp"
 #include "wire/http/authority.hpp"
+#include "wire/http/characters.hpp"
 #include "wire/http1/field_line.hpp"
 #include "wire/http1/framing.hpp"
 #include "wire/http1/request_line.hpp"

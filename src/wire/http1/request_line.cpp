@@ -1,6 +1,8 @@
 // method SP request-target SP HTTP-version, with exactly these two spaces: a line that can be split in two ways is refused.
 #include "wire/http1/request_line.hpp"
 
+#include <algorithm>
+
 #include "base/ascii.hpp"
 #include "wire/http/authority.hpp"
 #include "wire/http/characters.hpp"
