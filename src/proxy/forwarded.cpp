@@ -11,15 +11,6 @@ using http::FieldName;
 
 constexpr std::string_view scheme = "http";
 
-bool aliases_forwarding_name(std::string_view name) {
-  if (name.find('_') == std::string_view::npos) return false;
-  constexpr std::string_view names[] = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"};
-  return std::ranges::any_of(names, [&](std::string_view known) {
-    return name.size() == known.size() &&
-           std::ranges::equal(name, known, [](char a, char b) { return (a == '_' ? '-' : to_lower(a)) == b; });
-  });
-}
-
 std::string_view address_text(const IpAddress& ip, std::span<char, IpAddress::text_max> memory) {
   return {memory.data(), ip.write(memory.data())};
 }
@@ -72,8 +63,6 @@ bool drops(const http::Field& field, ForwardedStyle style, Trust peer) {
       return peer == Trust::no || writes_x;
     case FieldName::x_real_ip:
       return peer == Trust::no;
-    case FieldName::other:
-      return aliases_forwarding_name(field.name);
     default:
       return false;
   }

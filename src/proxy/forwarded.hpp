@@ -16,8 +16,8 @@ inline constexpr int via_hops_max = 8;
 enum class Trust : bool { no, yes };
 [[nodiscard]] Trust trust_in(const ForwardedOptions& options, const IpAddress& peer);
 
-// Whether a received field must not go on as it is: write_forwarded() writes it anew, or only a trusted peer may send it. Also
-// under names that some servers take for the same ("X_Forwarded_For").
+// Whether a received field must not go on as it is: write_forwarded() writes it anew, or only a trusted peer may send it. Names that
+// some servers take for the same ("X_Forwarded_For") are hop-by-hop for the parser and never get here.
 [[nodiscard]] bool drops(const http::Field& field, ForwardedStyle style, Trust peer);
 
 // Writes the fields for a request of `peer` whose own fields are `received`. `authority` is what the client asked for.

@@ -97,6 +97,7 @@ const char* HttpProxy::route(Trip& trip, int& status) {
     return reason;
   };
   if (head.method == http::Method::connect) return refuse(501, "CONNECT is not offered here");
+  if (head.method == http::Method::trace) return refuse(501, "TRACE is not offered here");
   if (count_own_hops(head.fields) >= via_hops_max) return refuse(508, "the request goes in a circle: it has passed this proxy too often");
 
   std::string_view path = head.path;

@@ -24,12 +24,10 @@ void ServerConnection::on_unawaited_event(Stream& /*stream*/) {
   if (idle_) delete this;  // the pool's ownership ends here: it holds idle connections by their links alone
 }
 
-Connections::~Connections() { close_idle(); }
+Connections::Connections(Connector& connector, WorkerMetrics& metrics, std::size_t servers)
+    : connector_(connector), metrics_(metrics), slots_(std::make_unique<Slot[]>(servers)) {}
 
-Connections::Slot& Connections::slot(const Server& server) {
-  while (slots_.size() <= server.slot) slots_.push_back(std::make_unique<Slot>());
-  return *slots_[server.slot];
-}
+Connections::~Connections() { close_idle(); }
 
 ServerConnectionPtr Connections::take_idle(Server& server) {
   Slot& place = slot(server);

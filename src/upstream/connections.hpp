@@ -50,7 +50,8 @@ using ServerConnectionPtr = std::unique_ptr<ServerConnection>;
 
 class Connections final : private Timer {
  public:
-  Connections(Connector& connector, WorkerMetrics& metrics) : connector_(connector), metrics_(metrics) {}
+  // `servers`: how many there are in all pools; Server::slot is below that.
+  Connections(Connector& connector, WorkerMetrics& metrics, std::size_t servers);
   ~Connections();
 
   // A kept connection, or nullptr.
@@ -60,6 +61,7 @@ class Connections final : private Timer {
   // Keeps the connection for later; its last exchange must be complete on both sides.
   void keep(ServerConnectionPtr connection, const KeepaliveOptions& options);
 
+  // Readable from any thread.
   [[nodiscard]] ServerMetrics& metrics_of(const Server& server) { return slot(server).metrics; }
   void close_idle();
 
@@ -71,13 +73,13 @@ class Connections final : private Timer {
     ServerMetrics metrics;
   };
 
-  Slot& slot(const Server& server);
+  Slot& slot(const Server& server) { return slots_[server.slot]; }
   void remove_idle(ServerConnection& connection);
   void on_expired() override;  // closes what was kept long enough
 
   Connector& connector_;
   WorkerMetrics& metrics_;
-  std::vector<std::unique_ptr<Slot>> slots_;
+  std::unique_ptr<Slot[]> slots_;
   IntrusiveList<ServerConnection::AgeLink> by_age_;  // oldest first
 };
 

@@ -1,0 +1,143 @@
+#include "session/frontend.hpp"
+
+#include <utility>
+
+#include "observe/message.hpp"
+
+namespace steelyard {
+namespace {
+
+constexpr int accept_batch_max = 64;
+// When descriptors have run out, accepting again at once would only fail again.
+constexpr Duration accept_pause = 100ms;
+// Connections over a limit are told so, but telling must not become a way to hold connections.
+constexpr std::uint32_t refused_max = 256;
+
+}  // namespace
+
+class Frontend::Acceptor final : private Fiber::Owner {
+ public:
+  Acceptor(Frontend& frontend, std::unique_ptr<Listener> listener, StatusPages pages)
+      : frontend_(frontend), listener_(std::move(listener)), pages_(pages), fiber_(frontend.scheduler, *this) {}
+
+  void start() { fiber_.start(run()); }
+  void stop() { fiber_.cancel(Cause::shutdown); }
+  [[nodiscard]] bool running() const { return fiber_.running(); }
+
+ private:
+  Task<void> run() {
+    int batch = 0;
+    for (;;) {
+      auto accepted = listener_->accept();
+      if (accepted) {
+        frontend_.begin_session(std::move(*accepted), pages_);
+        if (++batch < accept_batch_max) continue;
+        batch = 0;
+        co_await yield_turn();
+        continue;
+      }
+      batch = 0;
+      if (fiber_.cause() != Cause::none) co_return;
+      if (accepted.error().kind == ErrorKind::would_block) {
+        fiber_.clear_deadline();
+        co_await listener_->acceptable();
+      } else {
+        frontend_.metrics.hit(Limit::file_descriptors);
+        log_message_limited(LogLevel::warning, "accept", "cannot accept connections (error {}): out of file descriptors or memory; raise "
+                            "`ulimit -n` or lower connections.max. Trying again every 100 ms", accepted.error().os_code);
+        fiber_.set_deadline(frontend_.scheduler.now() + accept_pause);
+        co_await until_deadline();
+      }
+    }
+  }
+
+  void on_finished(Fiber& /*fiber*/) override {
+    listener_.reset();
+    frontend_.finish_if_drained();
+  }
+
+  Frontend& frontend_;
+  std::unique_ptr<Listener> listener_;
+  StatusPages pages_;
+  Fiber fiber_;
+};
+
+Frontend::Frontend(Scheduler& of, Scratch& memory, WorkerMetrics& counters, ExchangeHandler& serving, ConnectionLimits& limits)
+    : SessionHost(of, memory, counters, serving), limits_(limits) {}
+
+Frontend::~Frontend() { SY_ASSERT(sessions_.empty()); }
+
+void Frontend::listen(std::unique_ptr<Listener> listener, StatusPages pages) {
+  acceptors_.push_back(std::make_unique<Acceptor>(*this, std::move(listener), pages));
+  acceptors_.back()->start();
+}
+
+void Frontend::begin_session(Accepted accepted, StatusPages pages) {
+  const std::optional<Limit> over = limits_.enter(accepted.peer.ip);
+  if (over) {
+    metrics.hit(*over);
+    log_message_limited(LogLevel::warning, name(*over), "limit {} reached: refusing connections", name(*over));
+    if (refused_count_ >= refused_max) {
+      limits_.leave(accepted.peer.ip);
+      return;
+    }
+    ++refused_count_;
+  }
+  auto* const session =
+      new Http1Server(*this, std::move(accepted.stream), accepted.peer, over ? Admission::over_limit : Admission::admitted, pages);
+  sessions_.push_back(*session);
+  ++session_count_;
+  session->start();
+}
+
+void Frontend::on_session_ended(Http1Server& session) {
+  limits_.leave(session.client().ip);
+  if (session.admission() == Admission::over_limit) --refused_count_;
+  --session_count_;
+  delete &session;
+  finish_if_drained();
+}
+
+void Frontend::drain(std::function<void()> done) {
+  if (draining) return;
+  draining = true;
+  drained_ = std::move(done);
+  for (const auto& acceptor : acceptors_) acceptor->stop();
+  // Draining may end sessions at once, which unlinks them: walk over a list of its own.
+  std::vector<Http1Server*> sessions;
+  IntrusiveList<Http1Server> kept;
+  while (Http1Server* session = sessions_.pop_front()) {
+    sessions.push_back(session);
+    kept.push_back(*session);
+  }
+  sessions_.take_all(kept);
+  for (Http1Server* session : sessions) session->drain();
+  scheduler.timers().arm(drain_timer_, scheduler.now() + timeouts.drain);
+  finish_if_drained();
+}
+
+void Frontend::abort() {
+  IntrusiveList<Http1Server> all;
+  all.take_all(sessions_);
+  while (Http1Server* session = all.pop_front()) {
+    sessions_.push_back(*session);
+    session->abort();
+  }
+}
+
+void Frontend::DrainTimer::on_expired() {
+  log_message(LogLevel::warning, "{} connections still busy after timeouts.drain: cutting them", frontend_.session_count_);
+  frontend_.metrics.hit(Limit::drain_timeout);
+  frontend_.abort();
+}
+
+void Frontend::finish_if_drained() {
+  if (!draining || session_count_ != 0 || !drained_) return;
+  for (const auto& acceptor : acceptors_) {
+    if (acceptor->running()) return;
+  }
+  drain_timer_.disarm();
+  std::exchange(drained_, nullptr)();
+}
+
+}  // namespace steelyard

@@ -1,0 +1,53 @@
+// A worker's side towards clients: accepts connections, runs a session for each, and ends them all in order when it is told to
+// drain. Lives on one worker, or on the simulator; knows nothing of what answers the requests.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/intrusive_list.hpp"
+#include "net/stream.hpp"
+#include "session/connection_limits.hpp"
+#include "session/http1_server.hpp"
+
+namespace steelyard {
+
+class Frontend final : public SessionHost {
+ public:
+  Frontend(Scheduler& scheduler, Scratch& scratch, WorkerMetrics& metrics, ExchangeHandler& handler, ConnectionLimits& limits);
+  ~Frontend();
+
+  // Accepts from `listener` from now on.
+  void listen(std::unique_ptr<Listener> listener, StatusPages pages);
+  // Serves what waits to be accepted, closes the listeners and the idle connections; `done` is called, once, when the last
+  // session has ended. With timeouts.drain passed, the rest is cut.
+  void drain(std::function<void()> done);
+  // Cuts what is left, now.
+  void abort();
+
+ private:
+  class Acceptor;
+  class DrainTimer final : public Timer {
+   public:
+    explicit DrainTimer(Frontend& frontend) : frontend_(frontend) {}
+    void on_expired() override;
+
+   private:
+    Frontend& frontend_;
+  };
+
+  void begin_session(Accepted accepted, StatusPages pages);
+  void on_session_ended(Http1Server& session) override;
+  void finish_if_drained();
+
+  ConnectionLimits& limits_;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  IntrusiveList<Http1Server> sessions_;
+  std::uint32_t session_count_ = 0;
+  std::uint32_t refused_count_ = 0;  // sessions that only say 503
+  DrainTimer drain_timer_{*this};
+  std::function<void()> drained_;
+};
+
+}  // namespace steelyard
