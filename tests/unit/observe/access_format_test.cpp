@@ -153,7 +153,8 @@ TEST(AccessFormat, never_exceeds_its_bound) {
 TEST(AccessFormat, sets_columns_for_people) {
   AccessRecord record = ordinary_record();
   EXPECT_EQ(line(LineStyle::human, record),
-            "2026-11-21 03:10:29.123  200  GET         12.345 ms       1234 B  127.0.0.1        example.com/a?b=c  → api/10.0.0.5:8001\n");
+            "2026-11-21 03:10:29.123  200  GET         12.345 ms       1234 B  127.0.0.1        example.com/a?b=c  "
+            "→ api/10.0.0.5:8001\n");
   record.status = 0;
   record.method = "OPTIONS";
   record.tries = 2;

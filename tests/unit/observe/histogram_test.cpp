@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -16,7 +17,8 @@ Duration us(std::uint64_t count) { return std::chrono::microseconds{static_cast<
 TEST(Histogram, is_all_zero_without_records) {
   const HistogramSnapshot empty = Histogram{}.snapshot();
   EXPECT_EQ(empty.count(), 0U);
-  for (const Duration value : {empty.minimum(), empty.maximum(), empty.average(), empty.sum(), empty.quantile(0.95)}) EXPECT_EQ(value, Duration{0});
+  const std::array all = {empty.minimum(), empty.maximum(), empty.average(), empty.sum(), empty.quantile(0.95)};
+  for (const Duration value : all) EXPECT_EQ(value, Duration{0});
 }
 
 TEST(Histogram, gives_one_record_back_exactly) {
