@@ -24,6 +24,13 @@ struct Refused : std::exception {
   std::string message;
 };
 
+constexpr const char* alias_refusal = "found an alias (*name), which this file may not use: write the value out";
+
+std::string short_tag(const std::string& tag) {
+  constexpr std::string_view standard = "tag:yaml.org,2002:";
+  return tag.starts_with(standard) ? "!!" + tag.substr(standard.size()) : tag;
+}
+
 class TreeBuilder final : public YAML::EventHandler {
  public:
   [[nodiscard]] Node take() { return std::move(root_); }
@@ -34,7 +41,7 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { add(make(NodeKind::null, mark, "", anchor)); }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    refuse(mark, "found an alias (*name), which this file may not use: write the value out");
+    refuse(mark, alias_refusal);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
     Node node = make(NodeKind::scalar, mark, tag, anchor);
@@ -61,7 +68,7 @@ class TreeBuilder final : public YAML::EventHandler {
 
   Node make(NodeKind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     if (anchor != 0) refuse(mark, "found an anchor (&name), which this file may not use: write the value out where it is needed");
-    if (!tag.empty() && tag != "?" && tag != "!") refuse(mark, fmt::format("found the tag {}, which this file may not use: remove it", tag));
+    if (!tag.empty() && tag != "?" && tag != "!") refuse(mark, fmt::format("found the tag {}, which this file may not use: remove it", short_tag(tag)));
     if (++nodes_ > nodes_max) refuse(mark, fmt::format("found more than {} values, which no configuration needs: is this the right file?", nodes_max));
     Node node;
     node.kind = kind;
@@ -183,6 +190,30 @@ std::optional<Tab> find_indenting_tab(std::string_view text, int last_line) {
   return std::nullopt;
 }
 
+// The library's words for an error, in ours where we have better ones.
+std::string explain(const YAML::Exception& error) {
+  struct Words {
+    std::string_view theirs;
+    const char* ours;
+  };
+  static const Words table[] = {
+      {YAML::ErrorMsg::END_OF_MAP_FLOW, "found something else than ',' or '}' after an entry of {...}"},
+      {YAML::ErrorMsg::END_OF_SEQ_FLOW, "found something else than ',' or ']' after an element of [...]"},
+      {YAML::ErrorMsg::FLOW_END, "found a '}' or ']' that does not close what is open"},
+      {YAML::ErrorMsg::END_OF_MAP, "found something that belongs to no key: check that the keys of a map begin in the same column"},
+      {YAML::ErrorMsg::END_OF_SEQ, "found something that belongs to no \"- \": check that the elements of a list begin in the same column"},
+      {YAML::ErrorMsg::MAP_VALUE, "found a ':' where no value can begin: put text with \": \" in it in quotes"},
+      {YAML::ErrorMsg::BLOCK_ENTRY, "found a \"- \" where no list can begin: put it in a line of its own"},
+      {YAML::ErrorMsg::EOF_IN_SCALAR, "found no closing quote before the end of the file"},
+      {YAML::ErrorMsg::UNKNOWN_TOKEN, "found a character that begins no value: put the text in quotes"},
+      {YAML::ErrorMsg::UNKNOWN_ANCHOR, alias_refusal},
+  };
+  for (const Words& words : table) {
+    if (error.msg == words.theirs) return words.ours;
+  }
+  return error.msg;
+}
+
 bool is_flow(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   return first != std::string_view::npos && (text[first] == '{' || text[first] == '[');
@@ -206,7 +237,7 @@ Node parse(std::string_view text) {
     if (const auto tab = find_indenting_tab(text, line); tab && !is_flow(text)) {
       throw Refused(tab->line, tab->column, "found a tab in the indentation, allowed are spaces: replace it");
     }
-    throw Refused(line, column, fmt::format("not valid {}: {}", is_flow(text) ? "JSON or YAML" : "YAML", error.msg));
+    throw Refused(line, column, fmt::format("not valid {}: {}", is_flow(text) ? "JSON or YAML" : "YAML", explain(error)));
   }
 }
 

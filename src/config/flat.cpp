@@ -16,7 +16,7 @@ struct Host {
     if (host) {
       value = host->host;
     } else {
-      reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), host.error(), words()));
+      reading.refuse(node, host.error(), words());
     }
   }
   Json write(const std::string& value) const { return value.empty() ? Json(nullptr) : Json(value); }

@@ -80,7 +80,7 @@ Spelling find_spelling(const Node& root, Reading& reading) {
     const Reading::Step step(reading, entry->key.text);
     const Entry* other = mostly_flat ? flat.front() : full.front();
     const auto in_full = std::ranges::find(flat_table().keys, entry->key.text, &Key<FlatOptions>::name);
-    const std::string instead = mostly_flat ? "run \"steelyard config expand\" on the flat keys alone and add it there" : fmt::format("write {}", in_full->meaning);
+    const std::string instead = mostly_flat ? "run \"steelyard config expand\" on the flat keys alone and add it there" : fmt::format("write {} instead", in_full->meaning);
     reading.problem(entry->key, fmt::format("found a key of the {} spelling, but {} in line {} is of the {} one: a file keeps to one spelling; {}",
                                             mostly_flat ? "full" : "flat (LoadX)", quote(other->key.text), other->key.line,
                                             mostly_flat ? "flat (LoadX)" : "full", instead));
@@ -98,7 +98,7 @@ Node only_of(const Node& root, Spelling spelling) {
 
 std::expected<Loaded, Problems> read_tree(Node root, const std::string& file) {
   if (root.kind == NodeKind::null) {
-    return fail_whole(file, R"(the file is empty; a small one is "listeners: [{bind: 0.0.0.0:8080}]" and "pools: {app: {servers: [\"127.0.0.1:8001\"]}}")");
+    return fail_whole(file, "the file is empty; allowed is a map with keys such as listeners and pools");
   }
   Reading reading(file);
   if (root.kind != NodeKind::map) {
@@ -119,6 +119,9 @@ std::expected<Loaded, Problems> read_tree(Node root, const std::string& file) {
   }
   if (reading.problems().empty()) return Loaded{std::move(options), std::move(reading.warnings())};
   std::ranges::sort(reading.problems(), {}, [](const Problem& problem) { return std::tie(problem.line, problem.column, problem.path, problem.message); });
+  if (reading.problems_left_out() > 0) {
+    reading.problems().push_back({file, 0, 0, "", fmt::format("{} more problems are left out here", reading.problems_left_out())});
+  }
   return std::unexpected(std::move(reading.problems()));
 }
 

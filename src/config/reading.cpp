@@ -20,6 +20,19 @@ Reading::Step::Step(Reading& reading, std::size_t index) : reading_(reading), le
   reading.path_ += fmt::format("[{}]", index);
 }
 
+void Reading::problem(const Node& at, std::string message) {
+  if (problems_.size() < problems_max) {
+    problems_.push_back(make(at, std::move(message)));
+  } else {
+    ++problems_left_out_;
+  }
+}
+
+void Reading::refuse(const Node& at, std::string_view why, std::string_view allowed) {
+  const bool helpful = why.find("write ") != std::string_view::npos || why.find("allowed") != std::string_view::npos;
+  problem(at, helpful ? fmt::format("found {}, which {}", found(at), why) : fmt::format("found {}, which {}; allowed is {}", found(at), why, allowed));
+}
+
 std::string quote(std::string_view text) {
   constexpr std::size_t shown_max = 60;
   std::string shown = "\"";
@@ -51,7 +64,9 @@ std::string found(const Node& node) {
 
 std::string any_of(const std::vector<std::string>& words) {
   std::string text;
+  constexpr std::size_t shown_max = 20;
   for (std::size_t i = 0; i < words.size(); ++i) {
+    if (i == shown_max) return text + fmt::format(" or {} others", words.size() - shown_max);
     if (i > 0) text += i + 1 == words.size() ? " or " : ", ";
     text += words[i];
   }
@@ -88,6 +103,10 @@ std::string folded(std::string_view word) {
 std::string nearest(std::string_view text, const std::vector<std::string>& candidates) {
   constexpr std::size_t length_max = 64;
   if (text.empty() || text.size() > length_max) return "";
+  // "warn" for warning, "conn" for connections.
+  for (const std::string& candidate : candidates) {
+    if (text.size() >= 3 && folded(candidate).starts_with(folded(text))) return candidate;
+  }
   const std::string* best = nullptr;
   std::size_t best_distance = std::max<std::size_t>(1, text.size() / 3) + 1;
   for (const std::string& candidate : candidates) {

@@ -28,11 +28,16 @@ class Reading {
     std::size_t length_;
   };
 
-  void problem(const Node& at, std::string message) { problems_.push_back(make(at, std::move(message))); }
+  // Beyond a number that nobody reads to the end, problems are only noted.
+  static constexpr std::size_t problems_max = 200;
+  void problem(const Node& at, std::string message);
+  // The usual form: `found X, which WHY; allowed is ALLOWED`; without the last part where `why` says already what to write.
+  void refuse(const Node& at, std::string_view why, std::string_view allowed);
   void warn(const Node& at, std::string message) { warnings_.push_back(make(at, std::move(message))); }
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::vector<Problem>& problems() { return problems_; }
+  [[nodiscard]] std::size_t problems_left_out() const { return problems_left_out_; }
   [[nodiscard]] std::vector<Problem>& warnings() { return warnings_; }
 
  private:
@@ -42,6 +47,7 @@ class Reading {
   std::string path_;
   std::vector<Problem> problems_;
   std::vector<Problem> warnings_;
+  std::size_t problems_left_out_ = 0;
 };
 
 // Text of a file as it may be shown: shortened, without control characters, in quotes.

@@ -9,18 +9,18 @@ namespace steelyard::config {
 
 void BindAddress::read(const Node& node, SocketAddress& value, Reading& reading) const {
   if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
-  const std::size_t colon = node.text.rfind(':');
-  const bool everywhere = node.text.starts_with(':') || node.text.starts_with("*:");
-  const auto parsed = parse_host_port(everywhere && colon <= 1 ? "0.0.0.0" + node.text.substr(colon) : node.text);
+  // ":8080", "*:8080" and 8080 are understood, and answered with the spelling that is meant.
+  const std::size_t digits = node.text.starts_with("*:") ? 2 : node.text.starts_with(':') ? 1 : 0;
+  const bool everywhere = node.text.size() > digits && node.text.find_first_not_of("0123456789", digits) == std::string::npos;
+  const auto parsed = parse_host_port(everywhere ? "0.0.0.0:" + node.text.substr(digits) : node.text);
   if (!parsed) {
-    reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), parsed.error(), words()));
+    reading.refuse(node, parsed.error(), words());
     return;
   }
   if (everywhere || !parsed->is_ip) {
     const std::string meant = everywhere ? "0.0.0.0" : parsed->host == "localhost" ? "127.0.0.1" : "0.0.0.0";
     const char* which = everywhere ? "every address" : parsed->host == "localhost" ? "this machine alone" : "every address";
-    reading.problem(node, fmt::format("found {}, which has no IP address; allowed is {}: write \"{}:{}\" to listen on {}", found(node), words(), meant,
-                                      parsed->port, which));
+    reading.refuse(node, fmt::format("has no IP address: write \"{}:{}\" to listen on {}", meant, parsed->port, which), words());
     return;
   }
   value = {*IpAddress::parse(parsed->host), parsed->port};
@@ -30,7 +30,7 @@ void ServerAddress::read(const Node& node, ServerOptions& value, Reading& readin
   if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
   const auto parsed = parse_host_port(node.text);
   if (!parsed) {
-    reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), parsed.error(), words()));
+    reading.refuse(node, parsed.error(), words());
     return;
   }
   value.host = parsed->host;
@@ -70,13 +70,20 @@ void TrustedNetwork::read(const Node& node, Network& value, Reading& reading) co
   if (!network) {
     const std::string_view base = std::string_view(node.text).substr(0, node.text.find('/'));
     const char* which = IpAddress::parse(base) && base.size() < node.text.size() ? "has a prefix that is too long or bits set beyond it" : "is not a network";
-    reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), which, words()));
+    reading.refuse(node, which, words());
     return;
   }
   value = *network;
 }
 
 namespace {
+
+bool few_enough(const Node& node, Reading& reading) {
+  constexpr std::size_t entries_max = 100;
+  if (node.entries.size() <= entries_max) return true;
+  reading.problem(node, fmt::format("found {} entries, allowed are at most {}", node.entries.size(), entries_max));
+  return false;
+}
 
 // Reads a map of names to texts, handing each pair that is right to `take`.
 template <typename Names, typename Values, typename Take>
@@ -85,6 +92,7 @@ void read_pairs(const Node& node, const std::string& words, Names check_key, Val
     reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words));
     return;
   }
+  if (!few_enough(node, reading)) return;
   for (const Entry& entry : node.entries) {
     const Reading::Step step(reading, entry.key.text);
     if (const auto wrong = check_key(entry.key.text)) {
@@ -147,6 +155,7 @@ void HeaderFields::read(const Node& node, Value& value, Reading& reading) const 
     reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
     return;
   }
+  if (!few_enough(node, reading)) return;
   for (const Entry& entry : node.entries) {
     const Reading::Step step(reading, entry.key.text);
     if (const auto wrong = check_edited_name(entry.key.text, side)) {

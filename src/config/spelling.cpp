@@ -61,7 +61,7 @@ std::expected<Duration, std::string> to_duration(std::optional<std::uint64_t> ns
 
 std::expected<Duration, std::string> parse_duration(std::string_view text) {
   const auto [number, unit] = split(text);
-  if (number.empty()) return std::unexpected(R"(is not a duration, which is a number and a unit such as "30s" or "250ms")");
+  if (number.empty()) return std::unexpected("is not a duration");
   if (unit.empty()) return std::unexpected(fmt::format(R"(needs a unit: write "{}s" for seconds, or use ms, us, m or h)", number));
   const auto known = std::ranges::find(duration_units, unit, &Unit::name);
   if (known == duration_units.end()) return std::unexpected(R"(has no unit of time: write "30s", or use ms, us, m or h)");
@@ -83,7 +83,7 @@ std::expected<Duration, std::string> parse_seconds(std::string_view text) {
 
 std::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
   const auto [number, unit] = split(text);
-  if (number.empty()) return std::unexpected(R"(is not a size, which is a number of bytes or one with a unit such as "64KiB")");
+  if (number.empty()) return std::unexpected("is not a size");
   std::uint64_t factor = 1;
   if (!unit.empty()) {
     const auto known = std::ranges::find(size_units, unit, &Unit::name);
@@ -137,12 +137,14 @@ std::expected<HostPort, std::string> parse_host_port(std::string_view text) {
     if (IpAddress::parse(text)) return std::unexpected(fmt::format(R"(is an IPv6 address without a port: write "[{}]:8080")", text));
     return std::unexpected(R"(has more than one ':': write an IPv6 address in brackets, "[::1]:8080")");
   }
+  if (!text.empty() && std::ranges::all_of(text, is_digit)) return std::unexpected(fmt::format(R"(has no host: write "127.0.0.1:{}" or the host that is meant)", text));
   if (colon == std::string_view::npos || text.ends_with(']')) return std::unexpected(fmt::format(R"(has no port: write "{}:8080" or the port that is meant)", text));
   const auto port = parse_unsigned<std::uint16_t>(text.substr(colon + 1));
   if (!port || *port == 0 || (text[colon + 1] == '0')) {
     return std::unexpected(fmt::format("has the port {}, allowed is a number from 1 to 65535", text.substr(colon + 1)));
   }
   std::string_view host = text.substr(0, colon);
+  if (host.empty()) return std::unexpected(fmt::format(R"(has no host: write "127.0.0.1:{}" or the host that is meant)", *port));
   if (bracketed) {
     if (!host.ends_with(']')) return std::unexpected(R"(has brackets that do not close: write "[::1]:8080")");
     host = host.substr(1, host.size() - 2);

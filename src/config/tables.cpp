@@ -15,7 +15,7 @@ const Word<std::uint32_t> without_limit_32{"unlimited", UINT32_MAX};
 
 Span timeout() { return {1ms, 720h}; }
 Span timeout_or_forever() { return {1ms, 720h, forever}; }
-Size<std::uint64_t> body_size() { return {0, 1ULL << 50U, without_limit}; }
+Size<std::uint64_t> body_size() { return {0, 1ULL << 40U, without_limit}; }
 Count<std::uint32_t> count(std::uint32_t min, std::uint32_t max) { return {min, max}; }
 
 Section<LogOptions> log_table() {

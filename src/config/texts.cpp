@@ -56,9 +56,10 @@ std::optional<std::string> check_label_value(std::string_view text) { return tex
 
 std::optional<std::string> check_access_log(std::string_view text) {
   if (auto wrong = check_length(text, 4096)) return wrong;
+  if (std::ranges::any_of(text, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; })) return "has a control character";
   // A bare word would be a file of that name in the working directory, and is more likely a misspelt word.
   const bool word = text.find_first_of("/.") == std::string_view::npos && text != "stdout" && text != "off";
-  if (word) return fmt::format("is neither of the two words{}; a file of that name is \"./{}\"", did_you_mean(text, {"stdout", "off"}), text);
+  if (word) return fmt::format("is neither stdout nor off: write \"./{}\" for a file of that name{}", text, did_you_mean(text, {"stdout", "off"}));
   return std::nullopt;
 }
 

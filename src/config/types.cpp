@@ -26,7 +26,7 @@ void Span::read(const Node& node, Duration& value, Reading& reading) const {
   if (read_word(node, word, value) || !read_scalar(node, Quotes::allowed, words(), reading)) return;
   const auto duration = parse_duration(node.text);
   if (!duration) {
-    reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), duration.error(), words()));
+    reading.refuse(node, duration.error() + did_you_mean_word(node, word), words());
   } else if (*duration < min || *duration > max) {
     reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
   } else {
@@ -77,7 +77,7 @@ void Switch::read(const Node& node, bool& value, Reading& reading) const {
 void Text::read(const Node& node, std::string& value, Reading& reading) const {
   if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
   if (const auto wrong = check(node.text)) {
-    reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), *wrong, words()));
+    reading.refuse(node, *wrong, words());
     return;
   }
   value = node.text;

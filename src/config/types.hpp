@@ -45,6 +45,12 @@ bool read_word(const Node& node, const std::optional<Word<Value>>& word, Value& 
   return true;
 }
 
+// `; did you mean "unlimited"?` where the node is nearly the word, or "".
+template <typename Value>
+std::string did_you_mean_word(const Node& node, const std::optional<Word<Value>>& word) {
+  return word ? did_you_mean(node.text, {word->text}) : "";
+}
+
 // A whole number.
 template <std::unsigned_integral Number>
 struct Count {
@@ -58,7 +64,7 @@ struct Count {
     const auto number = parse_unsigned<std::uint64_t>(node.text);
     const bool octal = node.text.size() > 1 && node.text.front() == '0';
     if (!number || octal || *number < min || *number > max) {
-      reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
+      reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(), did_you_mean_word(node, word)));
       return;
     }
     value = static_cast<Number>(*number);
@@ -83,7 +89,7 @@ struct Size {
     if (read_word(node, word, value) || !read_scalar(node, Quotes::allowed, words(), reading)) return;
     const auto bytes = parse_size(node.text);
     if (!bytes) {
-      reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), bytes.error(), words()));
+      reading.refuse(node, bytes.error() + did_you_mean_word(node, word), words());
     } else if (*bytes < min || *bytes > max) {
       reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
     } else {

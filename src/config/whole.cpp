@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "config/tables.hpp"
 #include "decide/route/check.hpp"
@@ -13,7 +14,7 @@ namespace {
 void check_listeners(const Node& root, const Options& options, Reading& reading) {
   const Node* list = root.find("listeners");
   if (list == nullptr) {
-    reading.problem(root, R"("listeners" is missing, so nothing would be served; add "listeners: [{bind: 0.0.0.0:8080}]")");
+    reading.problem(root, R"("listeners" is missing, so nothing would be served: add "listeners: [{bind: 0.0.0.0:8080}]")");
     return;
   }
   std::map<std::string, int> lines;
@@ -22,7 +23,8 @@ void check_listeners(const Node& root, const Options& options, Reading& reading)
     const std::string bind = options.listeners[i].bind.to_string();
     const auto [first, inserted] = lines.emplace(bind, list->items[i].line);
     if (inserted) continue;
-    const Reading::Step step(reading, fmt::format("listeners[{}]", i));
+    const Reading::Step in(reading, "listeners");
+    const Reading::Step step(reading, i);
     reading.problem(list->items[i], fmt::format("found a second listener on {}, allowed is one: the first is in line {}; remove one or change its port", bind,
                                                 first->second));
   }
@@ -42,37 +44,61 @@ std::string name_of(const MatchOptions& match) {
   return name.substr(0, 240);
 }
 
-void check_route_pool(const Node& node, const RouteOptions& route, const Options& options, Reading& reading) {
-  const Node* at = node.find("pool");
-  if (at == nullptr || route.pool.empty() || options.pools.empty()) return;
+void check_route_pools(const Node& list, const Options& options, Reading& reading) {
+  if (options.pools.empty()) return;
   std::vector<std::string> names;
   for (const PoolOptions& pool : options.pools) names.push_back(pool.name);
-  if (std::ranges::find(names, route.pool) != names.end()) return;
-  const Reading::Step step(reading, "pool");
-  reading.problem(*at, fmt::format("found the pool {}, which does not exist; allowed is {}{}", quote(route.pool), any_of(names), did_you_mean(route.pool, names)));
+  const std::set<std::string> known(names.begin(), names.end());
+  for (std::size_t i = 0; i < options.routes.size(); ++i) {
+    const std::string& name = options.routes[i].pool;
+    const Node* at = list.items[i].find("pool");
+    if (at == nullptr || name.empty() || known.contains(name)) continue;
+    const Reading::Step in(reading, "routes");
+    const Reading::Step step(reading, i);
+    const Reading::Step key(reading, "pool");
+    reading.problem(*at, fmt::format("found the pool {}, which does not exist; allowed is {}{}", quote(name), any_of(names), did_you_mean(name, names)));
+  }
 }
 
-// A match that was refused reads as one of everything: it must not be called a duplicate as well.
-bool refused(std::size_t route, Reading& reading) {
-  const std::string prefix = fmt::format("routes[{}]", route);
-  return std::ranges::any_of(reading.problems(), [&](const Problem& problem) {
-    const bool within = problem.path.starts_with(prefix);
-    return within && (problem.path.size() == prefix.size() || std::string_view(problem.path).substr(prefix.size()).starts_with(".match"));
-  });
+void check_unused_pools(const Node& root, const Options& options, Reading& reading) {
+  const Node* pools = root.find("pools");
+  std::set<std::string> used;
+  for (const RouteOptions& route : options.routes) used.insert(route.pool);
+  for (std::size_t i = 0; pools != nullptr && i < pools->entries.size(); ++i) {
+    const Entry& entry = pools->entries[i];
+    if (used.contains(entry.key.text)) continue;
+    const Reading::Step in(reading, "pools");
+    const Reading::Step step(reading, entry.key.text);
+    reading.warn(entry.key, "no route leads to this pool: add one or remove the pool");
+  }
+}
+
+// The routes whose match was refused. Such a match reads as one of everything: it must not be called a duplicate as well.
+std::set<std::string> refused_matches(Reading& reading) {
+  std::set<std::string> routes;
+  for (const Problem& problem : reading.problems()) {
+    const std::size_t end = problem.path.find(']');
+    if (!problem.path.starts_with("routes[") || end == std::string::npos) continue;
+    const std::string_view rest = std::string_view(problem.path).substr(end + 1);
+    if (rest.empty() || rest.starts_with(".match")) routes.insert(problem.path.substr(0, end + 1));
+  }
+  return routes;
 }
 
 void check_matches(const Node& list, const Options& options, Reading& reading) {
   std::vector<MatchOptions> matches;
   std::vector<std::size_t> indices;
+  const std::set<std::string> refused = refused_matches(reading);
   for (std::size_t i = 0; i < options.routes.size(); ++i) {
-    if (refused(i, reading)) continue;
+    if (refused.contains(fmt::format("routes[{}]", i))) continue;
     matches.push_back(options.routes[i].match);
     indices.push_back(i);
   }
   for (const DuplicateMatch& duplicate : duplicates(matches)) {
     const std::size_t first = indices[duplicate.first];
     const std::size_t second = indices[duplicate.second];
-    const Reading::Step step(reading, fmt::format("routes[{}]", second));
+    const Reading::Step in(reading, "routes");
+    const Reading::Step step(reading, second);
     reading.problem(list.items[second], fmt::format("found the same match as that of routes[{}] in line {}, so this route would never be taken; change or "
                                                     "remove one", first, list.items[first].line));
   }
@@ -82,7 +108,8 @@ void check_names(const Node& list, Options& options, Reading& reading) {
   std::map<std::string, std::size_t> names;
   for (std::size_t i = 0; i < options.routes.size(); ++i) {
     RouteOptions& route = options.routes[i];
-    const Reading::Step step(reading, fmt::format("routes[{}]", i));
+    const Reading::Step in(reading, "routes");
+    const Reading::Step step(reading, i);
     const bool named = list.items[i].find("name") != nullptr;
     if (!named) route.name = name_of(route.match);
     // A made name that is taken already, because it was shortened, becomes another; a written one is its author's to change.
@@ -96,19 +123,10 @@ void check_names(const Node& list, Options& options, Reading& reading) {
 
 void check_routes(const Node& root, const Node& list, Options& options, Reading& reading) {
   if (list.kind != NodeKind::list) return;
-  for (std::size_t i = 0; i < options.routes.size(); ++i) {
-    const Reading::Step step(reading, fmt::format("routes[{}]", i));
-    check_route_pool(list.items[i], options.routes[i], options, reading);
-  }
+  check_route_pools(list, options, reading);
   check_matches(list, options, reading);
   check_names(list, options, reading);
-  const Node* pools = root.find("pools");
-  for (const PoolOptions& pool : options.pools) {
-    const Node* at = pools == nullptr ? nullptr : pools->find(pool.name);
-    if (at == nullptr || std::ranges::any_of(options.routes, [&](const RouteOptions& route) { return route.pool == pool.name; })) continue;
-    const Reading::Step step(reading, fmt::format("pools.{}", pool.name));
-    reading.warn(*at, "no route leads to this pool: add one or remove the pool");
-  }
+  check_unused_pools(root, options, reading);
 }
 
 void check_trust(const Node& root, const Options& options, Reading& reading) {
@@ -118,7 +136,8 @@ void check_trust(const Node& root, const Options& options, Reading& reading) {
   for (std::size_t i = 0; i < options.forwarded.trusted_proxies.size() && i < list->items.size(); ++i) {
     const std::string text = options.forwarded.trusted_proxies[i].to_string();
     if (text != "0.0.0.0/0" && text != "::/0") continue;
-    const Reading::Step step(reading, fmt::format("forwarded.trusted_proxies[{}]", i));
+    const Reading::Step in(reading, "forwarded.trusted_proxies");
+    const Reading::Step step(reading, i);
     reading.warn(list->items[i], "everybody is trusted to say who the client is: name the networks of your own proxies");
   }
 }
@@ -128,7 +147,7 @@ void check_trust(const Node& root, const Options& options, Reading& reading) {
 void check_whole(const Node& root, Options& options, Reading& reading) {
   check_listeners(root, options, reading);
   if (root.find("pools") == nullptr) {
-    reading.problem(root, R"("pools" is missing, so requests have nowhere to go; add "pools: {app: {servers: [\"127.0.0.1:8001\"]}}")");
+    reading.problem(root, "\"pools\" is missing, so requests have nowhere to go: add \"pools: {app: {servers: ['127.0.0.1:8001']}}\"");
   }
   if (const Node* list = root.find("routes")) {
     check_routes(root, *list, options, reading);

@@ -18,7 +18,7 @@ inline constexpr std::size_t escape_factor = 6;
 inline constexpr std::size_t cut_mark_bytes = 3;
 
 inline char* put(char* at, std::string_view text) {
-  std::memcpy(at, text.data(), text.size());
+  text.copy(at, text.size());
   return at + text.size();
 }
 inline char* put_number(char* at, std::uint64_t number) { return std::to_chars(at, at + 20, number).ptr; }

@@ -38,7 +38,7 @@ void LogWriter::run() {
     if (stopping && give_up == never) give_up = system_monotonic_time() + stop_patience;
     if (reopen_asked_.exchange(false, std::memory_order_acq_rel)) reopen();
     const Progress progress = write_all();
-    report_lines_without_room();
+    report_lines_without_room(progress);
     if (stopping && (progress != Progress::blocked || system_monotonic_time() >= give_up)) break;
     wait(progress);
   }
@@ -140,7 +140,7 @@ void LogWriter::keep_rest_of_line(const Pieces& after_written) {
   for (const std::string_view piece : after_written) {
     const std::size_t end = piece.find('\n');
     const std::string_view part = piece.substr(0, end == std::string_view::npos ? end : end + 1);
-    std::memcpy(rest_bytes_.get() + size, part.data(), part.size());
+    part.copy(rest_bytes_.get() + size, part.size());
     size += part.size();
     if (end != std::string_view::npos) break;
   }
@@ -181,19 +181,19 @@ void LogWriter::wait(Progress last) {
 void LogWriter::report_written() {
   if (failing_errno_ == 0) return;
   failing_errno_ = 0;
-  log_message_limited(LogLevel::warning, "access log works", "access log: {} can be written again; {} lines were dropped", sink_.name(),
+  log_message_limited(LogLevel::warning, "access log works", "access log: {} can be written again; lines dropped: {}", sink_.name(),
                       dropped() - dropped_when_failing_);
 }
 
-// Rings are full because the sink is too slow. Said when it begins and when it is over, which it is after a turn without loss.
-void LogWriter::report_lines_without_room() {
+// Rings are full because the sink is too slow. Said when it begins and when it is over, which it is once the rings could be emptied.
+void LogWriter::report_lines_without_room(Progress last) {
   std::uint64_t without_room = 0;
   for (const auto& channel : channels_) without_room += channel->dropped();
   const bool was_losing = without_room_seen_ != without_room_reported_;
   if (without_room != without_room_seen_ && !was_losing) {
     log_message_limited(LogLevel::warning, "access log slow", "access log: {} does not keep up; lines are dropped", sink_.name());
-  } else if (without_room == without_room_seen_ && was_losing) {
-    log_message_limited(LogLevel::warning, "access log keeps up", "access log: {} keeps up again; {} lines were dropped", sink_.name(),
+  } else if (without_room == without_room_seen_ && was_losing && last == Progress::done) {
+    log_message_limited(LogLevel::warning, "access log keeps up", "access log: {} keeps up again; lines dropped: {}", sink_.name(),
                         without_room - without_room_reported_);
     without_room_reported_ = without_room;
   }

@@ -51,7 +51,7 @@ class LogWriter {
   void reopen();
   void wait(Progress last);
   void report_written();
-  void report_lines_without_room();
+  void report_lines_without_room(Progress last);
 
   LogSink sink_;
   OwnedDescriptor wake_;  // eventfd

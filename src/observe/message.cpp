@@ -131,7 +131,8 @@ std::optional<std::uint64_t> MessageLimiter::admit(std::string_view key, Instant
     return std::exchange(entry->second.held_back, 0);
   }
   if (entries_.size() >= keys_max) {
-    entries_.erase(std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.second.passed < b.second.passed; }));
+    const auto earlier = [](const auto& a, const auto& b) { return a.second.passed < b.second.passed; };
+    entries_.erase(std::min_element(entries_.begin(), entries_.end(), earlier));
   }
   entries_.emplace(key, Entry{.passed = now});
   return 0;

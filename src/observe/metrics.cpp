@@ -27,7 +27,8 @@ void add_worker(MetricsSnapshot& sum, const WorkerMetrics& worker) {
   sum.tunnels += worker.tunnels.value();
   for (std::size_t i = 0; i < limit_count; ++i) sum.limits[i] += worker.limits[i].value();
   for (std::size_t i = 0; i < worker.statuses.size(); ++i) {
-    if (const std::uint64_t count = worker.statuses[i].value(); count != 0) sum.statuses[static_cast<std::uint16_t>(status_min + i)] += count;
+    const std::uint64_t count = worker.statuses[i].value();
+    if (count != 0) sum.statuses[static_cast<std::uint16_t>(status_min + i)] += count;
   }
   sum.response_times.merge(worker.response_times.snapshot());
 }
