@@ -161,6 +161,19 @@ std::unique_ptr<Listener> make_listener(EpollLoop& loop, int descriptor) {
   return listener;
 }
 
+std::optional<int> exclusive_bind_error(const SocketAddress& address) {
+  const int descriptor = socket(address.ip.is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return errno;
+  const int on = 1;
+  setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_storage storage{};
+  const socklen_t size = to_sockaddr(address, storage);
+  const bool bound = bind(descriptor, reinterpret_cast<const sockaddr*>(&storage), size) == 0;
+  const int error = errno;
+  close(descriptor);
+  return bound ? std::nullopt : std::optional(error);
+}
+
 Result<int> listen_on(const SocketAddress& address) {
   const int family = address.ip.is_v6() ? AF_INET6 : AF_INET;
   const int descriptor = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "net/epoll_loop.hpp"
 #include "net/stream.hpp"
@@ -24,6 +25,8 @@ class EpollConnector final : public Connector {
 // caller owns the descriptor until it hands it to make_listener().
 Result<int> listen_on(const SocketAddress& address);
 std::unique_ptr<Listener> make_listener(EpollLoop& loop, int descriptor);
+// The error of binding `address` as its only user, if any: SO_REUSEPORT alone would share a port with another process in silence.
+std::optional<int> exclusive_bind_error(const SocketAddress& address);
 // The address that a socket is bound to.
 SocketAddress local_address_of(int descriptor);
 

@@ -1,0 +1,92 @@
+#include "app/commands.hpp"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "app/service.hpp"
+#include "config/load.hpp"
+#include "observe/message.hpp"
+
+namespace steelyard {
+namespace {
+
+constexpr int exit_failed = 1;
+constexpr int exit_usage = 2;
+
+// Prints what is wrong with a file, all of it.
+std::optional<Options> load(const std::string& file) {
+  auto loaded = config::load_file(file);
+  if (!loaded) {
+    for (const config::Problem& problem : loaded.error()) fmt::print(stderr, "{}\n", config::to_string(problem));
+    fmt::print(stderr, "{} problem{} in {}; nothing was started\n", loaded.error().size(), loaded.error().size() == 1 ? "" : "s", file);
+    return std::nullopt;
+  }
+  for (const config::Problem& warning : loaded->warnings) fmt::print(stderr, "warning: {}\n", config::to_string(warning));
+  return std::move(loaded->options);
+}
+
+std::optional<std::string> find_config() {
+  for (const char* name : {"steelyard.yaml", "steelyard.json", "config.json"}) {
+    if (access(name, F_OK) == 0) return name;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+int serve(const ServeOptions& arguments) {
+  std::string file = arguments.config;
+  if (file.empty()) {
+    const auto found = find_config();
+    if (!found) {
+      fmt::print(stderr, "steelyard: no configuration: give one with --config FILE, or put steelyard.yaml, steelyard.json or config.json into this "
+                         "directory. To try without one: steelyard demo\n");
+      return exit_usage;
+    }
+    file = *found;
+  }
+  auto options = load(file);
+  if (!options) return exit_usage;
+  if (arguments.verbose) options->log.level = LogLevel::debug;
+  configure_messages(options->log);
+  log_message(LogLevel::info, "steelyard {} with {}", STEELYARD_VERSION, file);
+  auto service = Service::open(std::move(*options));
+  if (!service) {
+    fmt::print(stderr, "steelyard: {}\n", service.error());
+    return exit_failed;
+  }
+  return (*service)->run();
+}
+
+int check(const std::string& file) {
+  const auto options = load(file);
+  if (!options) return exit_usage;
+  std::size_t servers = 0;
+  for (const PoolOptions& pool : options->pools) servers += pool.servers.size();
+  fmt::print("{} is valid: {} listeners, {} routes, {} pools, {} servers\n", file, options->listeners.size(), options->routes.size(),
+             options->pools.size(), servers);
+  return 0;
+}
+
+int config_expand(const std::string& file) {
+  const auto options = load(file);
+  if (!options) return exit_usage;
+  fmt::print("{}", config::expand(*options));
+  return 0;
+}
+
+int config_schema() {
+  fmt::print("{}\n", config::schema());
+  return 0;
+}
+
+int config_reference() {
+  fmt::print("{}", config::reference());
+  return 0;
+}
+
+}  // namespace steelyard

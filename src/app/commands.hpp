@@ -1,0 +1,21 @@
+// The commands of the binary, each with the exit code that it returns.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace steelyard {
+
+struct ServeOptions {
+  std::string config;  // empty: look in the working directory
+  bool verbose = false;
+};
+
+int serve(const ServeOptions& options);
+int check(const std::string& file);
+int config_expand(const std::string& file);
+int config_schema();
+int config_reference();
+int demo(std::uint16_t port);
+
+}  // namespace steelyard

@@ -1,0 +1,113 @@
+#include "app/status.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace steelyard {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string_view name_of(Health health) {
+  switch (health) {
+    case Health::healthy: return "healthy";
+    case Health::unhealthy: return "unhealthy";
+    default: return "unknown";
+  }
+}
+
+std::string_view name_of(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::least_connections: return "least_connections";
+    case Algorithm::ip_hash: return "ip_hash";
+    default: return "round_robin";
+  }
+}
+
+Json describe(Service& service, const Server& server) {
+  const HealthState state = server.health();
+  std::uint64_t requests = 0;
+  std::uint64_t failures = 0;
+  std::uint64_t opened = 0;
+  std::uint64_t reused = 0;
+  std::int64_t idle = 0;
+  for (const auto& worker : service.workers()) {
+    const ServerMetrics& metrics = worker->metrics_of(server);
+    requests += metrics.requests.value();
+    failures += metrics.failures.value();
+    opened += metrics.connections_opened.value();
+    reused += metrics.connections_reused.value();
+    idle += metrics.connections_idle.value();
+  }
+  Json labels = Json::object();
+  for (const auto& [key, value] : server.labels) labels[key] = value;
+  return {{"id", server.id},
+          {"address", server.authority},
+          {"weight", server.weight},
+          {"labels", labels},
+          {"health", name_of(state.health)},
+          {"reason", state.reason},
+          {"since_unix_seconds", state.since_unix_s},
+          {"active", server.active.load(std::memory_order_relaxed)},
+          {"requests", requests},
+          {"failures", failures},
+          {"connections_opened", opened},
+          {"connections_reused", reused},
+          {"connections_idle", idle}};
+}
+
+std::size_t servers_up(const Pool& pool) {
+  std::size_t up = 0;
+  for (const auto& server : pool.servers()) up += server->takes_traffic() ? 1 : 0;
+  return up;
+}
+
+Site::Page health(Service& service) {
+  Json pools = Json::object();
+  bool all_served = true;
+  for (const auto& pool : service.site().pools) {
+    pools[pool->options().name] = {{"servers_up", servers_up(*pool)}, {"servers", pool->servers().size()}};
+    all_served = all_served && servers_up(*pool) > 0;
+  }
+  const bool draining = service.draining();
+  const char* const status = draining ? "draining" : all_served ? "healthy" : "degraded";
+  // 503 while draining, so that whoever sends traffic here stops; a pool without servers is not cured by restarting the proxy.
+  return {draining ? 503 : 200, Json{{"status", status}, {"pools", pools}}.dump() + "\n"};
+}
+
+Site::Page status(Service& service) {
+  const MetricsSnapshot metrics = service.metrics();
+  Json pools = Json::array();
+  for (const auto& pool : service.site().pools) {
+    Json servers = Json::array();
+    for (const auto& server : pool->servers()) servers.push_back(describe(service, *server));
+    pools.push_back({{"name", pool->options().name},
+                     {"algorithm", name_of(pool->options().algorithm)},
+                     {"servers_up", servers_up(*pool)},
+                     {"servers", servers}});
+  }
+  Json listeners = Json::array();
+  for (const SocketAddress& address : service.addresses()) listeners.push_back(address.to_string());
+  const Json body{{"status", service.draining() ? "draining" : "running"},
+                  {"version", STEELYARD_VERSION},
+                  {"uptime_seconds", std::chrono::duration<double>(metrics.uptime).count()},
+                  {"workers", service.workers().size()},
+                  {"listeners", listeners},
+                  {"connections",
+                   {{"clients", metrics.client_connections},
+                    {"clients_idle", metrics.client_connections_idle},
+                    {"servers", metrics.server_connections},
+                    {"servers_idle", metrics.server_connections_idle}}},
+                  {"exchanges_active", metrics.exchanges_active},
+                  {"pools", pools}};
+  return {200, body.dump(2) + "\n"};
+}
+
+}  // namespace
+
+Site::Page status_page(Service& service, std::string_view name) {
+  if (name == "health__") return health(service);
+  if (name == "status__") return status(service);
+  return {200, metrics_json(service.metrics()) + "\n"};
+}
+
+}  // namespace steelyard
