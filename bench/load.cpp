@@ -27,6 +27,7 @@ void parse(CLI::App& app, LoadOptions& options) {
   app.add_option("--connections", options.connections, "Connections at once")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--kind", options.kind, "kept, closed-by-proxy, closed-by-us or idle")->transform(CLI::CheckedTransformer(kinds));
   app.add_option("--rate", options.rate, "Requests per second of an open loop; without it each answer brings the next request");
+  app.add_option("--delay", options.delay_s, "Seconds to answer only, before the first connection")->capture_default_str();
   app.add_option("--warm-up", options.warm_up_s, "Seconds before counting")->capture_default_str();
   app.add_option("--seconds", options.seconds, "Seconds of counting")->capture_default_str();
   app.add_option("--path", options.path, "Path; %d counts through the variants")->capture_default_str();
@@ -54,8 +55,8 @@ class Load {
   }
 
   void run() {
-    const std::int64_t begin_ns = monotonic_ns();
-    const std::int64_t count_from_ns = begin_ns + static_cast<std::int64_t>(options_.warm_up_s * 1e9);
+    answer_for(static_cast<std::int64_t>(options_.delay_s * 1e9));
+    const std::int64_t count_from_ns = monotonic_ns() + static_cast<std::int64_t>(options_.warm_up_s * 1e9);
     const std::int64_t end_ns = count_from_ns + static_cast<std::int64_t>(options_.seconds * 1e9);
     std::int64_t counting_since_ns = 0;
     double cpu_before_s = 0;
@@ -72,17 +73,34 @@ class Load {
       turn(now_ns);
     }
     const double elapsed_s = static_cast<double>(monotonic_ns() - counting_since_ns) / 1e9;
-    report(elapsed_s, cpu_seconds() - cpu_before_s);
+    const double cpu_s = cpu_seconds() - cpu_before_s;
+    finish_what_was_asked();
+    report(elapsed_s, cpu_s);
   }
 
  private:
+  void answer_for(std::int64_t ns) {
+    const std::int64_t until_ns = monotonic_ns() + ns;
+    while (monotonic_ns() < until_ns) handle_events(1);
+  }
+
+  // A proxy that loses its servers in the middle of requests may take them for broken and remember it in the next trial.
+  void finish_what_was_asked() {
+    clients_.ask_no_more();
+    const std::int64_t until_ns = monotonic_ns() + 500'000'000;
+    while (clients_.in_flight() > 0 && monotonic_ns() < until_ns) handle_events(1);
+  }
+
   bool everybody_is_parked() const { return options_.kind == Connections::idle && clients_.parked() == options_.connections; }
 
   void turn(std::int64_t now_ns) {
     const bool opening = clients_.open_some();
     if (options_.rate > 0 && !opening) clients_.send_due(now_ns);
+    handle_events(opening || options_.rate > 0 || options_.busy_poll ? 0 : 20);
+  }
+
+  void handle_events(int timeout_ms) {
     epoll_event events[1024];
-    const int timeout_ms = opening || options_.rate > 0 || options_.busy_poll ? 0 : 20;
     const int count = epoll_wait(epoll_, events, static_cast<int>(std::size(events)), timeout_ms);
     for (int i = 0; i < count; ++i) {
       const Token token = token_of(events[i]);

@@ -12,6 +12,8 @@ namespace {
 constexpr std::size_t buffer_bytes = 4096;
 constexpr std::size_t discard_bytes = 1 << 20;
 constexpr std::uint32_t source_addresses = 32;
+// Idle connections are opened no faster than the proxy answers, so that it needs few connections to its server meanwhile.
+constexpr std::size_t idle_in_flight_max = 256;
 
 std::string with_number(std::string text, std::size_t number) {
   if (const std::size_t at = text.find("%d"); at != std::string::npos) text.replace(at, 2, std::to_string(number));
@@ -33,8 +35,14 @@ Clients::Clients(int epoll, std::size_t descriptors, const LoadOptions& options)
 
 bool Clients::open_some() {
   if (options_.targets.empty()) return false;
+  if (options_.kind == Connections::idle && in_flight_ >= idle_in_flight_max) return true;
   for (int i = 0; i < 64 && opened_ < options_.connections; ++i) open(static_cast<std::uint16_t>(opened_ % options_.targets.size()));
   return opened_ < options_.connections;
+}
+
+void Clients::ask_no_more() {
+  asking_ = false;
+  counting_ = false;
 }
 
 void Clients::open(std::uint16_t target) {
@@ -65,11 +73,12 @@ void Clients::reopen(int fd) {
   Client& client = clients_[fd];
   const std::uint16_t target = client.target;
   if (client.phase == Phase::free) std::erase(free_, fd);
+  if (client.phase == Phase::head || client.phase == Phase::body) --in_flight_;
   close(fd);
   const auto life = static_cast<std::uint16_t>(client.life + 1);
   client = {};
   client.life = life;
-  open(target);
+  if (asking_) open(target);
 }
 
 void Clients::fail(int fd) {
@@ -78,7 +87,7 @@ void Clients::fail(int fd) {
 }
 
 void Clients::next(int fd, std::int64_t now_ns) {
-  if (options_.rate > 0) {
+  if (options_.rate > 0 || !asking_) {
     clients_[fd].phase = Phase::free;
     free_.push_back(fd);
   } else {
@@ -104,6 +113,7 @@ void Clients::send_request(int fd, std::int64_t since_ns) {
   if (++next_request_ == requests_.size()) next_request_ = 0;
   client.since_ns = since_ns;
   client.phase = Phase::head;
+  ++in_flight_;
   client.received = 0;
   // A failure here shows itself as the end of the connection when the answer is read.
   if (send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(bytes.size())) ++tally_.errors;
@@ -200,9 +210,11 @@ void Clients::complete(int fd) {
   if (options_.kind == Connections::idle) {
     client.phase = Phase::parked;
     ++parked_;
+    --in_flight_;
   } else if (client.ends) {
     reopen(fd);
   } else {
+    --in_flight_;
     next(fd, now_ns);
   }
 }

@@ -28,10 +28,12 @@ class Clients {
   void send_due(std::int64_t now_ns);
   void on_event(int fd, std::uint16_t life, std::uint32_t events);
   void start_counting() { counting_ = true; }
+  void ask_no_more();
 
   const Tally& tally() const { return tally_; }
   std::uint64_t opened() const { return opened_; }
   std::size_t parked() const { return parked_; }
+  std::size_t in_flight() const { return in_flight_; }
 
  private:
   enum class Phase : std::uint8_t { closed, connecting, free, head, body, parked };
@@ -70,6 +72,8 @@ class Clients {
   bool counting_ = false;
   std::uint64_t opened_ = 0;
   std::size_t parked_ = 0;
+  std::size_t in_flight_ = 0;
+  bool asking_ = true;
   std::uint32_t next_source_ = 0;
   std::int64_t first_due_ns_ = 0;
   std::uint64_t sent_when_due_ = 0;

@@ -20,6 +20,7 @@ struct LoadOptions {
   std::size_t connections = 1;
   Connections kind = Connections::kept;
   double rate = 0;                      // requests per second of an open loop; 0 is the closed loop
+  double delay_s = 0;                   // how long to be a backend only, until other generators' backends listen too
   double warm_up_s = 0.3;
   double seconds = 1;
   std::string path = "/1k";

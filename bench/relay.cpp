@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <csignal>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -57,7 +58,9 @@ struct Connection {
   bool in_response = false;   // server: the head has gone by and `left` counts
   bool ends = false;          // client: asked for close, so that we close after the response
   std::uint64_t left = 0;     // server: bytes of the body still to receive
-  std::string tail;           // client: what a short write left over
+  // Client: what a short write left over. Freed as soon as it is sent, so that the next one gets memory that is still warm.
+  std::unique_ptr<char[]> tail;
+  std::string_view unsent;
   Pipe pipe;                  // server: only while a large body passes
 };
 
@@ -211,7 +214,10 @@ class Relay {
     if (sent == static_cast<ssize_t>(bytes.size())) return true;
     if (sent < 0 && errno != EAGAIN) return false;
     Connection& client = connections_[server.peer];
-    client.tail.assign(bytes.substr(sent < 0 ? 0 : static_cast<std::size_t>(sent)));
+    bytes.remove_prefix(sent < 0 ? 0 : static_cast<std::size_t>(sent));
+    client.tail = std::make_unique_for_overwrite<char[]>(bytes.size());
+    std::ranges::copy(bytes, client.tail.get());
+    client.unsent = {client.tail.get(), bytes.size()};
     client.blocked = true;
     return true;
   }
@@ -255,11 +261,12 @@ class Relay {
 
   void write_tail(int fd) {
     Connection& client = connections_[fd];
-    if (!client.tail.empty()) {
-      const ssize_t sent = send(fd, client.tail.data(), client.tail.size(), MSG_NOSIGNAL);
+    if (!client.unsent.empty()) {
+      const ssize_t sent = send(fd, client.unsent.data(), client.unsent.size(), MSG_NOSIGNAL);
       if (sent < 0 && errno != EAGAIN) return drop(fd);
-      if (sent > 0) client.tail.erase(0, static_cast<std::size_t>(sent));
-      if (!client.tail.empty()) return;
+      if (sent > 0) client.unsent.remove_prefix(static_cast<std::size_t>(sent));
+      if (!client.unsent.empty()) return;
+      client.tail.reset();
     }
     client.blocked = false;
     Connection& server = connections_[client.peer];
