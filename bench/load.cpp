@@ -1,6 +1,7 @@
 // The load generator, and the backend of every benchmark, in one loop of one thread: what it costs itself is kept below what any
 // proxy costs, since it shares the machine with it. Prints START when it begins to count and, after the last second, one line of
 // JSON; whoever measures the proxy reads its CPU at these two moments.
+#include <poll.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -34,7 +35,7 @@ void parse(CLI::App& app, LoadOptions& options) {
   app.add_option("--host", options.host, "Host; %d counts through the variants")->capture_default_str();
   app.add_option("--variants", options.variants, "How many different requests")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_flag("--busy-poll", options.busy_poll, "Never sleep: the latency is then the proxy's alone");
-  app.add_flag("--hold", options.hold, "Keep connections open after the result until standard input ends");
+  app.add_flag("--hold", options.hold, "After the result, keep connections and go on answering until standard input ends");
 }
 
 double cpu_seconds() {
@@ -76,6 +77,11 @@ class Load {
     const double cpu_s = cpu_seconds() - cpu_before_s;
     finish_what_was_asked();
     report(elapsed_s, cpu_s);
+  }
+
+  void answer_until_input_ends() {
+    pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    while (poll(&input, 1, 0) == 0) handle_events(20);
   }
 
  private:
@@ -140,8 +146,7 @@ int main(int count, char** arguments) {
   parse(app, options);
   CLI11_PARSE(app, count, arguments);
   std::signal(SIGPIPE, SIG_IGN);
-  Load(options).run();
-  if (options.hold) {
-    while (std::getchar() != EOF) continue;
-  }
+  Load load(options);
+  load.run();
+  if (options.hold) load.answer_until_input_ends();
 }

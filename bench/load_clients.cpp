@@ -12,8 +12,10 @@ namespace {
 constexpr std::size_t buffer_bytes = 4096;
 constexpr std::size_t discard_bytes = 1 << 20;
 constexpr std::uint32_t source_addresses = 32;
-// Idle connections are opened no faster than the proxy answers, so that it needs few connections to its server meanwhile.
-constexpr std::size_t idle_in_flight_max = 256;
+constexpr std::size_t opened_at_once_max = 64;
+// Idle connections are opened no faster than the proxy answers, so that what it needs for requests on their way stays small
+// beside what it needs for connections.
+constexpr std::size_t idle_in_flight_max = 16;
 
 std::string with_number(std::string text, std::size_t number) {
   if (const std::size_t at = text.find("%d"); at != std::string::npos) text.replace(at, 2, std::to_string(number));
@@ -35,8 +37,8 @@ Clients::Clients(int epoll, std::size_t descriptors, const LoadOptions& options)
 
 bool Clients::open_some() {
   if (options_.targets.empty()) return false;
-  if (options_.kind == Connections::idle && in_flight_ >= idle_in_flight_max) return true;
-  for (int i = 0; i < 64 && opened_ < options_.connections; ++i) open(static_cast<std::uint16_t>(opened_ % options_.targets.size()));
+  const std::size_t room = options_.kind == Connections::idle ? idle_in_flight_max - std::min(in_flight_, idle_in_flight_max) : opened_at_once_max;
+  for (std::size_t i = 0; i < room && opened_ < options_.connections; ++i) open(static_cast<std::uint16_t>(opened_ % options_.targets.size()));
   return opened_ < options_.connections;
 }
 

@@ -23,7 +23,7 @@ class Clients {
  public:
   Clients(int epoll, std::size_t descriptors, const LoadOptions& options);
 
-  // Opens up to 64 of the connections that are still missing; true while some are.
+  // Opens some of the connections that are still missing; true while some are.
   bool open_some();
   void send_due(std::int64_t now_ns);
   void on_event(int fd, std::uint16_t life, std::uint32_t events);

@@ -27,7 +27,7 @@ struct LoadOptions {
   std::string host = "h0.test";
   std::size_t variants = 1;             // %d in path and host counts through this many
   bool busy_poll = false;
-  bool hold = false;                    // after the result, keep everything open until standard input ends
+  bool hold = false;                    // after the result, keep everything open and answer until standard input ends
 };
 
 }  // namespace steelyard::bench
