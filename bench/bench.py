@@ -2,7 +2,7 @@
 """Measures steelyard against nginx, HAProxy and the relay that is the limit, side by side on this machine.
 
 The proxy under test has core 0, the load generator with its backend core 1. Rows: see --help. Without rows all are measured,
-which takes about ten minutes, and docs/benchmarks.md is written anew."""
+which takes about ten minutes, and docs/benchmarks.md is written anew. No part of it may share the machine with anything else."""
 
 import argparse
 import dataclasses
@@ -33,6 +33,8 @@ def main() -> int:
         print(f"bench: {failure}", file=sys.stderr)
         return 1
     chosen = arguments.rows or list(rows.ROWS)
+    if not arguments.output and not arguments.rows and not arguments.quick and "steelyard" in families:
+        arguments.output = PROJECT / "docs/benchmarks.md"
     with tempfile.TemporaryDirectory(prefix="steelyard-bench-") as directory:
         session = rows.Session(programs, families, pathlib.Path(directory), arguments.rounds, arguments.seconds)
         for row in chosen:
@@ -66,8 +68,6 @@ def parse_arguments() -> argparse.Namespace:
             parser.error(f"there is no row {row}; there are {', '.join(rows.ROWS)}")
     if arguments.quick:
         arguments.rounds, arguments.seconds = 2, 0.5
-    elif not arguments.rows and not arguments.output:
-        arguments.output = PROJECT / "docs/benchmarks.md"
     return arguments
 
 

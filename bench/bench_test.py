@@ -98,7 +98,7 @@ def test_target_without_steelyard_or_without_a_rival_has_no_verdict():
 
 def test_every_target_names_a_row_and_a_metric_that_the_report_can_print():
     for each in targets.TARGETS:
-        assert each.row in report.TITLES and each.row in report.CASES and each.metric in report.METRICS
+        assert each.row in report.TITLES and each.row in report.NOUNS and each.metric in report.METRICS
 
 
 def test_table_shows_medians_and_the_ratio_to_the_best_relay():
@@ -118,7 +118,7 @@ def test_table_shows_errors_only_where_there_were_some():
 def test_table_of_routes_compares_each_contender_with_itself():
     samples = [sample("routes", case, "nginx", cpu_us=cpu) for case, cpu in (("1", 10.0), ("10000", 13.0))]
     headings, lines = report.table_of(samples, "routes")
-    assert headings[3] == "÷ 1 routes" and [line[3] for line in lines] == ["1.00", "1.30"]
+    assert headings[3] == "÷ 1 route" and [line[3] for line in lines] == ["1.00", "1.30"]
 
 
 def test_plain_table_aligns_numbers_to_the_right():

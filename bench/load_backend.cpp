@@ -28,7 +28,7 @@ Backend::Backend(int epoll, std::size_t descriptors)
 }
 
 void Backend::listen(std::uint16_t port) {
-  const int fd = listen_on_loopback(port);
+  const int fd = listen_on_loopback(port, INADDR_ANY);
   watch(epoll_, token(fd, LoadRole::listener, 0), EPOLLIN);
 }
 

@@ -52,12 +52,13 @@ void Clients::open(std::uint16_t target) {
   ++opened_;
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) give_up("open a socket");
-  set_option(fd, IPPROTO_TCP, TCP_NODELAY);
   if (one_request_each()) {
     // Each source address has its own ports; with one alone they would all be waiting in TIME_WAIT after a second.
     set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
     const sockaddr_in source = loopback(0, 0x7f010001 + next_source_++ % source_addresses);  // 127.1.0.1 and on
     if (bind(fd, reinterpret_cast<const sockaddr*>(&source), sizeof source) != 0) give_up("bind a source address");
+  } else {
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY);  // the only request of a connection has nothing before it to wait for
   }
   const sockaddr_in address = loopback(options_.targets[target]);
   const bool connected = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;

@@ -8,6 +8,7 @@ import os
 import pathlib
 import random
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -79,7 +80,7 @@ def memory_bytes(pids: list[int]) -> int:
 @dataclasses.dataclass
 class Contender:
     name: str
-    port: int
+    ports: list[int]
     process: subprocess.Popen
     output: pathlib.Path
 
@@ -94,23 +95,28 @@ class Contender:
         self.process.wait()
 
 
-def start(name: str, command: list[str], port: int, cores: str, directory: pathlib.Path) -> Contender:
-    output = directory / "output"
+def start(name: str, commands: list[list[str]], ports: list[int], output: pathlib.Path) -> Contender:
+    """Several commands share one session, and with it one share of the CPU, as the threads of one process would."""
+    if len(commands) > 1:
+        command = ["sh", "-c", " & ".join(shlex.join(each) for each in commands) + " & wait"]
+    else:
+        command = commands[0]
     with output.open("w") as stream:
-        process = subprocess.Popen(
-            ["taskset", "-c", cores, *command], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
     favour(process.pid)
-    return Contender(name, port, process, output)
+    return Contender(name, ports, process, output)
 
 
 def wait_until_it_accepts(contender: Contender, timeout_s: float = 20) -> None:
     deadline = time.monotonic() + timeout_s
+    waiting = list(contender.ports)
     while time.monotonic() < deadline:
         if contender.process.poll() is not None:
             last = contender.output.read_text().strip().splitlines()[-1:]
             raise Failure(f"{contender.name} ended at its start: {''.join(last) or 'it said nothing'}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", contender.port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", waiting[-1]), timeout=1):
+            waiting.pop()
+        if not waiting:
             return
         time.sleep(0.02)
     raise Failure(f"{contender.name} does not accept connections on its port.")
@@ -154,9 +160,9 @@ class Load:
         self.process.stdout.close()
 
 
-def run_load(program: pathlib.Path, contenders: list[Contender], runs: list[tuple[str, dict]]) -> dict:
-    """Runs generators (core, options) at once against contenders and adds their figures to the CPU of all the contenders."""
-    pids = [pid for contender in contenders for pid in contender.pids()]
+def run_load(program: pathlib.Path, contender: Contender, runs: list[tuple[str, dict]]) -> dict:
+    """Runs generators (core, options) at once against a contender and adds up their figures and what it cost the contender."""
+    pids = contender.pids()
     loads = [Load(program, options, core) for core, options in runs]
     for load in loads:
         load.wait_for_start()
@@ -167,7 +173,7 @@ def run_load(program: pathlib.Path, contenders: list[Contender], runs: list[tupl
         load.end()
     requests = sum(result["requests"] for result in results)
     if requests == 0:
-        raise Failure(f"{contenders[0].name} answered nothing.")
+        raise Failure(f"{contender.name} answered nothing.")
     return {
         "requests": requests,
         "rate": sum(result["rate"] for result in results),
@@ -187,7 +193,7 @@ def run_busy_load(program: pathlib.Path, contender: Contender, options: dict, tr
     for attempt in range(tries):
         if attempt > 0:
             time.sleep(0.3)
-        result = run_load(program, [contender], [(LOAD_CORE, options)])
+        result = run_load(program, contender, [(LOAD_CORE, options)])
         result["busy"] = max(result["proxy_busy"], result["load_busy"])
         if result["busy"] > best.get("busy", -1):
             best = result

@@ -73,7 +73,7 @@ class Relay {
         connections_(descriptors_max()),
         server_address_(loopback(options.server_port)) {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
-    listener_ = listen_on_loopback(options.port);
+    listener_ = listen_on_loopback(options.port, INADDR_LOOPBACK);
     watch(epoll_, {.fd = static_cast<std::uint32_t>(listener_), .role = std::to_underlying(Role::listener), .life = 0}, EPOLLIN);
   }
 

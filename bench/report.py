@@ -10,24 +10,14 @@ TITLES = {
     "64k": "64 KiB bodies",
     "1m": "1 MiB bodies",
     "idle": "Idle kept connections",
-    "routes": "Routes: host and path, 64 connections",
-    "servers": "Servers: least connections, 64 connections",
+    "routes": "Routes by host and path",
+    "servers": "Servers under least connections",
     "workers": "Two workers on two cores",
-    "syscalls": "System calls, 64 connections",
-    "spin": "A lone connection, the client never sleeping",
+    "syscalls": "System calls",
+    "spin": "A lone connection whose client never sleeps",
 }
-CASES = {
-    "keepalive": "{} connections",
-    "close": "{} connections",
-    "64k": "{} connections",
-    "1m": "{} connections",
-    "idle": "{} connections",
-    "routes": "{} routes",
-    "servers": "{} servers",
-    "workers": "{}",
-    "syscalls": "{} connections",
-    "spin": "{} connection",
-}
+# What the number of a case counts.
+NOUNS = {row: "connections" for row in TITLES} | {"routes": "routes", "servers": "servers"}
 # Heading, metric, digits after the point.
 COLUMNS = (
     ("CPU µs/request", "cpu_us", 2),
@@ -89,11 +79,11 @@ def table_of(samples: list, row: str) -> tuple[list[str], list[list[str]]]:
     reference = cases[-1] if row == "workers" else cases[0]
     headings = ["case", "contender", *(heading for heading, _, _ in columns)]
     if has_cpu:
-        headings.insert(3, f"÷ {CASES[row].format(grouped(reference))}" if within else "÷ relay")
+        headings.insert(3, f"÷ {label_of(row, reference)}" if within else "÷ relay")
     lines = []
     for case in cases:
         for contender in dict.fromkeys(sample.contender for sample in of_row if sample.case == case):
-            line = [CASES[row].format(grouped(case)), contender, *(cell(samples, row, case, contender, column) for column in columns)]
+            line = [label_of(row, case), contender, *(cell(samples, row, case, contender, column) for column in columns)]
             if has_cpu:
                 line.insert(3, ratio_cell(samples, row, case, contender, reference if within else None))
             lines.append(line)
@@ -129,14 +119,17 @@ def targets_table(verdicts: list[targets.Verdict]) -> tuple[list[str], list[list
     lines = []
     for verdict in verdicts:
         target = verdict.target
-        subject = f"{TITLES[target.row]}, {CASES[target.row].format(grouped(target.case))}: {METRICS[target.metric]}"
+        subject = f"{TITLES[target.row]}, {label_of(target.row, target.case)}: {METRICS[target.metric]}"
         limit = f"{'≥' if target.at_least else '≤'} {target.limit:g}{' ×' if verdict.rival else ''}"
         lines.append([subject, verdict.rival or "–", limit, f"{verdict.value:,.2f}", verdict.margin])
     return ["figure", "compared with", "target", "measured", "verdict"], lines
 
 
-def grouped(number: str) -> str:
-    return f"{int(number):,}" if number.isdigit() else number
+def label_of(row: str, case: str) -> str:
+    if not case.isdigit():
+        return case
+    noun = NOUNS[row]
+    return f"{int(case):,} {noun if case != '1' else noun.removesuffix('s')}"
 
 
 def plain_table(headings: list[str], lines: list[list[str]]) -> str:
@@ -165,8 +158,8 @@ How to read it:
   has its turn directly after the other; a ratio is taken in each round, and what is shown is the median of these ratios. It is
   therefore not always the quotient of the two medians beside it.
 - **The figure that decides is CPU per request**: nanoseconds on a core of all threads of all processes of the proxy, divided by the
-  requests that were answered meanwhile. Requests per second follow from it while the proxy is the bottleneck; where the load generator
-  is, they understate the cheaper proxy.
+  requests that were answered meanwhile. Requests per second follow from it while the proxy is the bottleneck. Where the load generator
+  is, as with a new connection for each request, they understate the cheaper proxy: it sleeps, and waking it costs the generator.
 - **The relay is the limit.** It finds the end of a head and a Content-Length, and nothing more: what it costs, the kernel charges
   everybody.
 - The proxy has one core to itself, the load generator with the backend the other; all traffic is on loopback. A turn in which neither

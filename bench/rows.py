@@ -46,13 +46,17 @@ class Session:
         self.samples: list[Sample] = []
         self.started = 0
 
-    def start(self, name: str, cores: str = processes.PROXY_CORE, **setup) -> processes.Contender:
-        self.started += 1
-        directory = self.directory / str(self.started)
-        directory.mkdir()
-        port = processes.free_port()
-        command = setups.command(name, setups.Setup(port=port, variant=name.partition("/")[2], **setup), self.programs, directory)
-        contender = processes.start(name, command, port, cores, directory)
+    def start(self, name: str, cores: tuple[str, ...] = (processes.PROXY_CORE,), **setup) -> processes.Contender:
+        """One process of the contender for each of the cores, or sets of cores, that are named."""
+        ports, commands = [], []
+        for allowed in cores:
+            self.started += 1
+            directory = self.directory / str(self.started)
+            directory.mkdir()
+            ports.append(processes.free_port())
+            prepared = setups.Setup(port=ports[-1], variant=name.partition("/")[2], **setup)
+            commands.append(["taskset", "-c", allowed, *setups.command(name, prepared, self.programs, directory)])
+        contender = processes.start(name, commands, ports, directory / "output")
         try:
             processes.wait_until_it_accepts(contender)
         except processes.Failure:
@@ -88,7 +92,7 @@ class Session:
             for case, started, options in cases:
                 options = {"seconds": self.seconds, **options}
                 for contender in started if number % 2 == 0 else reversed(started):
-                    options["target"] = contender.port
+                    options["target"] = contender.ports
                     # A single connection leaves both sides waiting for each other: there is no busy to be had.
                     tries = 1 if options["connections"] == 1 else 3
                     try:
@@ -139,8 +143,8 @@ def idle(session: Session) -> None:
             for contender in started:
                 try:
                     # Pools and caches fill first: they are not what one more connection costs.
-                    warm = {"target": contender.port, "backend": port, "connections": 16, "seconds": 0.5}
-                    processes.run_load(session.programs.load, [contender], [(processes.LOAD_CORE, warm)])
+                    warm = {"target": contender.ports, "backend": port, "connections": 16, "seconds": 0.5}
+                    processes.run_load(session.programs.load, contender, [(processes.LOAD_CORE, warm)])
                     session.record("idle", str(IDLE_CONNECTIONS), contender.name, 0, idle_bytes(session, contender, port))
                 except processes.Failure as failure:
                     complain(failure)
@@ -148,7 +152,7 @@ def idle(session: Session) -> None:
 
 def idle_bytes(session: Session, contender: processes.Contender, port: int) -> dict:
     pids = contender.pids()
-    options = {"target": contender.port, "kind": "idle", "warm_up": 0, "seconds": 30}
+    options = {"target": contender.ports, "kind": "idle", "warm_up": 0, "seconds": 30}
     # What requests left behind on the heap is filled by the first connections, so that these are not counted.
     with held(session, {**options, "connections": IDLE_BEFORE, "backend": port}):
         before = processes.memory_bytes(pids)
@@ -196,26 +200,25 @@ def workers(session: Session) -> None:
     addresses = tuple(f"127.0.0.1:{port}" for port in ports)
     for name in PROXIES:
         with (
-            session.running((name,), servers=addresses, workers=2, cores="0,1") as together,
-            session.running((name,), servers=addresses, cores="0") as first,
-            session.running((name,), servers=addresses, cores="1") as second,
+            session.running((name,), servers=addresses, workers=2, cores=("0,1",)) as one,
+            session.running((name,), servers=addresses, cores=("0", "1")) as two,
         ):
-            if together and first and second:
-                workers_rounds(session, ports, {"one process": together, "two processes": first + second})
+            if one and two:
+                workers_rounds(session, ports, {"one process": one[0], "two processes": two[0]})
 
 
-def workers_rounds(session: Session, ports: tuple[int, int], cases: dict[str, list[processes.Contender]]) -> None:
+def workers_rounds(session: Session, ports: tuple[int, int], cases: dict[str, processes.Contender]) -> None:
     for number in range(session.rounds):
-        for case, started in cases.items():
-            load = {"target": [contender.port for contender in started], "connections": 128, "delay": 0.2, "seconds": session.seconds}
+        for case, contender in cases.items():
+            load = {"target": contender.ports, "connections": 128, "delay": 0.2, "seconds": session.seconds}
             runs = [(core, {**load, "backend": port}) for core, port in zip("01", ports, strict=True)]
             try:
-                values = processes.run_load(session.programs.load, started, runs)
+                values = processes.run_load(session.programs.load, contender, runs)
             except processes.Failure as failure:
                 complain(failure)
             else:
                 values["rate_per_core"] = values["rate"] / 2
-                session.record("workers", case, started[0].name, number, values)
+                session.record("workers", case, contender.name, number, values)
 
 
 def syscalls(session: Session) -> None:
@@ -236,7 +239,7 @@ def traced(session: Session, contender: processes.Contender, port: int) -> dict:
     tracer = subprocess.Popen(["strace", "-c", "-f", "-qq", "-o", str(summary), *attach], stderr=subprocess.DEVNULL)
     try:
         time.sleep(0.5)
-        options = {"target": contender.port, "backend": port, "connections": 64, "warm_up": 0, "seconds": 2}
+        options = {"target": contender.ports, "backend": port, "connections": 64, "warm_up": 0, "seconds": 2}
         load = processes.Load(session.programs.load, options)
         load.wait_for_start()
         requests = load.result()["requests"]

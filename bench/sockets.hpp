@@ -51,15 +51,15 @@ inline sockaddr_in loopback(std::uint16_t port, std::uint32_t address = INADDR_L
   return where;
 }
 
-// Listens on every address of the loopback device and on no other device, so that each 127.x.y.z is one more server.
-// TCP_NODELAY is inherited by the accepted connections, which saves a call for each.
-inline int listen_on_loopback(std::uint16_t port) {
+// Listens on one loopback address, or on all of them (INADDR_ANY) but on no other device, so that each 127.x.y.z is one more
+// server. TCP_NODELAY is inherited by the accepted connections, which saves a call for each.
+inline int listen_on_loopback(std::uint16_t port, std::uint32_t address) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) give_up("open a socket");
   set_option(fd, SOL_SOCKET, SO_REUSEADDR);
   set_option(fd, IPPROTO_TCP, TCP_NODELAY);
-  if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof "lo") != 0) give_up("bind to the loopback device");
-  const sockaddr_in where = loopback(port, INADDR_ANY);
+  if (address == INADDR_ANY && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof "lo") != 0) give_up("bind to the loopback device");
+  const sockaddr_in where = loopback(port, address);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) give_up("bind the port");
   if (listen(fd, 16384) != 0) give_up("listen");
   return fd;

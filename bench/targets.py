@@ -95,7 +95,6 @@ def judge(target: Target, samples: list) -> Verdict | None:
         before = metric_by_round(samples, target.row, target.baseline, target.metric).get(target.contender, {})
         value, rival = paired_ratio(ours, before), f"itself, {target.baseline}"
     elif target.against:
-        # Spinning is compared with what the others do at best, which may be to spin too; with itself it is not.
         rival = best_of(figures, target.against, target.metric)
         value = paired_ratio(ours, figures[rival]) if rival else None
     else:
