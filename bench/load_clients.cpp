@@ -37,8 +37,9 @@ Clients::Clients(int epoll, std::size_t descriptors, const LoadOptions& options)
 
 bool Clients::open_some() {
   if (options_.targets.empty()) return false;
-  const std::size_t room = options_.kind == Connections::idle ? idle_in_flight_max - std::min(in_flight_, idle_in_flight_max) : opened_at_once_max;
-  for (std::size_t i = 0; i < room && opened_ < options_.connections; ++i) open(static_cast<std::uint16_t>(opened_ % options_.targets.size()));
+  std::size_t room = opened_at_once_max;
+  if (options_.kind == Connections::idle) room = idle_in_flight_max - std::min(in_flight_, idle_in_flight_max);
+  for (; room > 0 && opened_ < options_.connections; --room) open(static_cast<std::uint16_t>(opened_ % options_.targets.size()));
   return opened_ < options_.connections;
 }
 
