@@ -132,6 +132,7 @@ Task<Result<void>> HttpProxy::forward(Trip& trip) {
   trip.server = trip.pool->pick(trip.exchange.client.ip, {});
   while (trip.server != nullptr) {
     ++trip.tries;
+    explain_choice(trip);
     result = co_await try_server(trip, freshness);
     if (result) break;
     const Error error = result.error();
@@ -152,6 +153,12 @@ Task<Result<void>> HttpProxy::forward(Trip& trip) {
     trip.server = next;
   }
   co_return result;
+}
+
+void HttpProxy::explain_choice(const Trip& trip) const {
+  if (!message_enabled(LogLevel::debug)) return;
+  log_message(LogLevel::debug, "request {}: {} {}{} takes route {} to pool {}, try {} at server {}", trip.request_id, trip.exchange.method_text,
+              trip.exchange.authority, trip.exchange.path, trip.record.route, trip.record.pool, trip.tries, trip.server->id);
 }
 
 void HttpProxy::close_record(Trip& trip, const Result<void>& result) {

@@ -62,6 +62,7 @@ class HttpProxy final : public ExchangeHandler {
   [[nodiscard]] const char* route(Trip& trip, int& status);
   Task<Result<void>> forward(Trip& trip);
   Task<Result<void>> try_server(Trip& trip, Freshness freshness);
+  void explain_choice(const Trip& trip) const;
   void close_record(Trip& trip, const Result<void>& result);
 
   Task<void> answer(Trip& trip, Answer answer);

@@ -87,10 +87,14 @@ void Frontend::begin_session(Accepted accepted, StatusPages pages) {
       new Http1Server(*this, std::move(accepted.stream), accepted.peer, over ? Admission::over_limit : Admission::admitted, pages);
   sessions_.push_back(*session);
   ++session_count_;
+  if (message_enabled(LogLevel::debug)) log_message(LogLevel::debug, "client {}: connected", session->client().to_string());
   session->start();
 }
 
 void Frontend::on_session_ended(Http1Server& session) {
+  if (message_enabled(LogLevel::debug)) {
+    log_message(LogLevel::debug, "client {}: disconnected after {} requests", session.client().to_string(), session.requests());
+  }
   limits_.leave(session.client().ip);
   if (session.admission() == Admission::over_limit) --refused_count_;
   --session_count_;

@@ -58,6 +58,7 @@ class Http1Server final : public ListLink, public PoolAllocated, private Fiber::
   // Ends it as soon as nothing is under way.
   void drain();
   [[nodiscard]] const SocketAddress& client() const { return client_; }
+  [[nodiscard]] std::uint64_t requests() const { return requests_; }
   [[nodiscard]] Admission admission() const { return admission_; }
 
  private:

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "observe/message.hpp"
+
 namespace steelyard {
 namespace {
 
@@ -21,7 +23,9 @@ ServerConnection::~ServerConnection() {
 }
 
 void ServerConnection::on_unawaited_event(Stream& /*stream*/) {
-  if (idle_) delete this;  // the pool's ownership ends here: it holds idle connections by their links alone
+  if (!idle_) return;
+  if (message_enabled(LogLevel::debug)) log_message(LogLevel::debug, "server {}: closed a kept connection", server_.id);
+  delete this;  // the pool's ownership ends here: it holds idle connections by their links alone
 }
 
 Connections::Connections(Connector& connector, WorkerMetrics& metrics, std::size_t servers)
@@ -48,6 +52,7 @@ Task<Result<ServerConnectionPtr>> Connections::connect(Server& server) {
     const WaitResult waited = co_await connection->stream().writable();
     const auto result = waited == WaitResult::done ? connection->stream().connect_result() : fail(error_of(waited));
     if (result) {
+      if (message_enabled(LogLevel::debug)) log_message(LogLevel::debug, "server {}: connected", server.id);
       metrics_.server_connections_opened.add();
       slot(server).metrics.connections_opened.add();
       co_return connection;
