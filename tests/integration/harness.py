@@ -1,0 +1,196 @@
+"""The real binary, started and stopped by tests.
+
+A `Proxy` is one `steelyard serve` with a configuration of its own in a directory of its own; it is ready when its standard
+error says so, and every wait here is for an event, with a deadline as a safety only. `STEELYARD` names another binary.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+from client import Client
+from server import Server, answer_hello
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("STEELYARD", str(REPOSITORY / "build/release/steelyard"))
+DEADLINE_SECONDS = 30  # safety only: no test expects to reach it
+
+
+def configuration(*servers, pool=None, **overrides):
+    """One listener, one route, one pool of these servers (`Server`s or addresses), and what a test sets besides."""
+    addresses = [server if isinstance(server, str) else server.address for server in servers]
+    made = {
+        "workers": 1,
+        "log": {"access": "off"},
+        "listeners": [{"bind": "127.0.0.1:0", "status_pages": True}],
+        "routes": [{"match": {}, "pool": "app"}],
+        "pools": {"app": {"algorithm": "round_robin", "servers": [{"address": address} for address in addresses], **(pool or {})}},
+    }
+    timeouts = {"drain": "2s", **overrides.pop("timeouts", {})}
+    return {**made, "timeouts": timeouts, **overrides}
+
+
+class Process:
+    """A command of the binary that runs until it is told to end; collects what it writes."""
+
+    def __init__(self, arguments, wrapper=(), directory=None, stdout=subprocess.PIPE, environment=None):
+        self.lines = []  # of standard error
+        self.output = []  # lines of standard output
+        self.ended = False
+        self.changed = threading.Condition()
+        self.wrapped = bool(wrapper)
+        self.process = subprocess.Popen([*wrapper, BINARY, *arguments], cwd=directory, stdin=subprocess.DEVNULL, stdout=stdout,
+                                        stderr=subprocess.PIPE, env={**os.environ, **(environment or {})})
+        self.readers = [threading.Thread(target=self.collect, args=(self.process.stderr, self.lines), daemon=True)]
+        if stdout == subprocess.PIPE:
+            self.readers.append(threading.Thread(target=self.collect, args=(self.process.stdout, self.output), daemon=True))
+        for reader in self.readers:
+            reader.start()
+
+    def collect(self, stream, lines):
+        for text in stream:
+            with self.changed:
+                lines.append(text.decode("utf-8", "backslashreplace").rstrip("\n"))
+                self.changed.notify_all()
+        with self.changed:
+            if lines is self.lines:
+                self.ended = True
+            self.changed.notify_all()
+
+    def wait(self, condition, what):
+        """Waits until the condition holds; it is asked again at every line that the process writes."""
+        with self.changed:
+            self.changed.wait_for(lambda: condition() or self.ended, DEADLINE_SECONDS)
+            assert condition(), f"{what}; it wrote:\n" + "\n".join([*self.lines[-30:], *self.output[-5:]])
+
+    def wait_line(self, pattern):
+        """The first line of standard error that matches."""
+        self.wait(lambda: any(re.search(pattern, text) for text in self.lines), f"no line like {pattern!r}")
+        return next(match for text in self.lines if (match := re.search(pattern, text)))
+
+    def ports(self):
+        return [int(match[1]) for text in self.lines if (match := re.search(r"listening on \S*:(\d+)", text))]
+
+    @property
+    def pid(self):
+        """The binary's own process, also where a wrapper such as strace started it."""
+        if not self.wrapped:
+            return self.process.pid
+        binary = os.path.realpath(BINARY)
+        candidates, pending = [self.process.pid], [self.process.pid]
+        while pending:
+            children = Path(f"/proc/{(parent := pending.pop())}/task/{parent}/children").read_text().split()
+            candidates += map(int, children)
+            pending += map(int, children)
+        for pid in candidates:
+            if os.path.realpath(f"/proc/{pid}/exe") == binary:
+                return pid
+        raise AssertionError("the binary does not run")
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def finish(self):
+        """Waits for the end and returns the exit code."""
+        code = self.process.wait(DEADLINE_SECONDS)
+        for reader in self.readers:
+            reader.join(DEADLINE_SECONDS)
+        self.process.stderr.close()
+        if self.process.stdout:
+            self.process.stdout.close()
+        return code
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends it and returns the exit code."""
+        if self.process.poll() is None:
+            self.send_signal(number)
+        return self.finish()
+
+    def kill(self):
+        if self.process.poll() is None:
+            try:
+                self.send_signal(signal.SIGKILL)
+            except (AssertionError, OSError):
+                self.process.kill()
+            self.finish()
+
+    def rss_kib(self):
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def cpu_ticks(self):
+        """User and system time so far, in clock ticks."""
+        values = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(values[11]) + int(values[12])
+
+
+class Proxy(Process):
+    def __init__(self, config, arguments=(), **options):
+        self.directory = tempfile.TemporaryDirectory(prefix="steelyard-")
+        self.config = Path(self.directory.name) / "config.json"
+        self.config.write_text(json.dumps(config, indent=1))
+        super().__init__(["serve", "--config", str(self.config), *arguments], directory=self.directory.name, **options)
+        try:
+            self.wait_line(r"\bready\b")
+        except BaseException:
+            self.kill()
+            raise
+        self.port = self.ports()[0] if self.ports() else None
+
+    def path(self, name):
+        return Path(self.directory.name) / name
+
+    def client(self, **options):
+        return Client(self.port, **options)
+
+    def get(self, target="/", **fields):
+        """One request on a connection of its own."""
+        with self.client() as client:
+            return client.get(target, **fields)
+
+    def page(self, name):
+        """One of the status pages, parsed."""
+        answer = self.get(f"/__{name}__")
+        assert answer.status == 200, answer
+        return json.loads(answer.body)
+
+    def check(self):
+        """What must hold of every run: it ends with 0 when told to, and no sanitizer had a word to say."""
+        code = self.stop()
+        text = "\n".join(self.lines)
+        assert code == 0, f"exit code {code}:\n{text[-4000:]}"
+        assert "Sanitizer" not in text and "runtime error" not in text, text[-8000:]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        try:
+            if kind is None:
+                self.check()
+        finally:
+            self.kill()
+            self.directory.cleanup()
+
+
+@contextlib.contextmanager
+def proxied(script=answer_hello, **overrides):
+    """One server with that script and a proxy before it; both are checked at the end."""
+    with Server(script) as server:
+        with Proxy(configuration(server, **overrides)) as proxy:
+            yield server, proxy
+
+
+def run(*arguments, directory=None, wrapper=(), **options):
+    """One command of the binary to its end."""
+    return subprocess.run([*wrapper, BINARY, *arguments], cwd=directory, capture_output=True, text=True, timeout=DEADLINE_SECONDS,
+                          stdin=subprocess.DEVNULL, check=False, **options)
