@@ -36,6 +36,19 @@ std::optional<std::string> find_config() {
   return std::nullopt;
 }
 
+// What the command line says of the listeners' addresses; the sentence is what is wrong with it.
+std::optional<std::string> replace_binds(Options& options, const std::vector<std::string>& binds) {
+  if (binds.size() > options.listeners.size()) {
+    return fmt::format("--bind is given {} times, but the configuration has {} listeners", binds.size(), options.listeners.size());
+  }
+  for (std::size_t i = 0; i < binds.size(); ++i) {
+    const auto address = SocketAddress::parse(binds[i]);
+    if (!address) return fmt::format("--bind {}: not an address and port, such as 127.0.0.1:8080 or [::1]:8080", binds[i]);
+    options.listeners[i].bind = *address;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 int serve(const ServeOptions& arguments) {
@@ -51,6 +64,10 @@ int serve(const ServeOptions& arguments) {
   }
   auto options = load(file);
   if (!options) return exit_usage;
+  if (const auto wrong = replace_binds(*options, arguments.binds)) {
+    fmt::print(stderr, "steelyard: {}\n", *wrong);
+    return exit_usage;
+  }
   if (arguments.verbose) options->log.level = LogLevel::debug;
   configure_messages(options->log);
   log_message(LogLevel::info, "steelyard {} with {}", STEELYARD_VERSION, file);

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace steelyard {
 
 struct ServeOptions {
   std::string config;  // empty: look in the working directory
   bool verbose = false;
+  std::vector<std::string> binds;  // instead of the listeners' addresses, in their order
 };
 
 int serve(const ServeOptions& options);

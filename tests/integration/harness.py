@@ -133,12 +133,19 @@ class Process:
         return int(values[11]) + int(values[12])
 
 
+def without_port_0(config):
+    """Files may not name port 0; "a free port" is said on the command line."""
+    listeners = [{**listener, "bind": listener["bind"].replace(":0", ":1")} for listener in config.get("listeners", [])]
+    return {**config, "listeners": listeners} if listeners else config
+
+
 class Proxy(Process):
     def __init__(self, config, arguments=(), **options):
         self.directory = tempfile.TemporaryDirectory(prefix="steelyard-")
         self.config = Path(self.directory.name) / "config.json"
-        self.config.write_text(json.dumps(config, indent=1))
-        super().__init__(["serve", "--config", str(self.config), *arguments], directory=self.directory.name, **options)
+        self.config.write_text(json.dumps(without_port_0(config), indent=1))
+        binds = [text for listener in config.get("listeners", []) for text in ("--bind", listener["bind"]) if ":0" in listener["bind"]]
+        super().__init__(["serve", "--config", str(self.config), *binds, *arguments], directory=self.directory.name, **options)
         try:
             self.wait_line(r"\bready\b")
         except BaseException:
