@@ -17,7 +17,7 @@ void add_serve(CLI::App& app, int& exit_code) {
                       "Configuration file, YAML or JSON. Without it: steelyard.yaml, steelyard.json or config.json in this directory");
   command->add_option("-b,--bind", options->binds,
                       "Listen on this address instead of the first listener's; again for the next one. Port 0 takes a free port and says which")
-      ->expected(1);
+      ->allow_extra_args(false);
   command->add_flag("-v,--verbose", options->verbose, "Explain routing, health and connection events on stderr");
   command->footer("Example:\n  steelyard serve --config steelyard.yaml\n\nSIGTERM drains and ends, a second one ends at once; SIGUSR1 reopens the access log.");
   command->callback([options, &exit_code] { exit_code = serve(*options); });

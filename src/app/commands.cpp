@@ -70,12 +70,12 @@ int serve(const ServeOptions& arguments) {
   }
   if (arguments.verbose) options->log.level = LogLevel::debug;
   configure_messages(options->log);
-  log_message(LogLevel::info, "steelyard {} with {}", STEELYARD_VERSION, file);
   auto service = Service::open(std::move(*options));
   if (!service) {
     fmt::print(stderr, "steelyard: {}\n", service.error());
     return exit_failed;
   }
+  log_message(LogLevel::info, "steelyard {} with {}", STEELYARD_VERSION, file);
   return (*service)->run();
 }
 

@@ -37,15 +37,18 @@ void check_http(const Node& node, HttpOptions& http, Reading& reading) {
 
 Section<HttpOptions> http_table() {
   return {"a map of limits on HTTP messages", {
-      key<HttpOptions>("request_line_bytes_max", SY_AT(.head.request_line_bytes_max), Size<std::uint32_t>{256, 256 << 10},
+      key<HttpOptions>("request_line_bytes_max", SY_AT(.head.request_line_bytes_max), Size<std::uint32_t>{256, 64 << 10},
                        "The longest request line; a longer one is answered with 414."),
-      key<HttpOptions>("head_bytes_max", SY_AT(.head.head_bytes_max), Size<std::uint32_t>{1024, 1 << 20},
+      key<HttpOptions>("head_bytes_max", SY_AT(.head.head_bytes_max), Size<std::uint32_t>{1024, 64 << 10},
                        "The largest head, which is the request line and all fields; a larger one is answered with 431."),
       key<HttpOptions>("field_count_max", SY_AT(.head.field_count_max), count(1, http::field_count_max),
                        "The most header fields of one message; more are answered with 431."),
       key<HttpOptions>("body_bytes_max", SY_AT(.body_bytes_max), body_size(), "The largest request body; a larger one is answered with 413."),
       key<HttpOptions>("requests_per_connection_max", SY_AT(.requests_per_connection_max),
                        Count<std::uint64_t>{1, 1'000'000'000, without_limit}, "Requests on one client connection before it is closed."),
+      key<HttpOptions>("client_half_close", SY_AT(.client_half_close),
+                       Choice<HalfClose>{{{"answer", HalfClose::answer}, {"abort", HalfClose::abort}}},
+                       "What becomes of a request whose client has ended its sending side: it is answered, or taken for given up."),
   }, check_http};
 }
 

@@ -110,9 +110,7 @@ std::optional<std::string> check_route_host(std::string_view text) {
   if (text == "client" || text == "server") return std::nullopt;
   if (auto wrong = check_length(text, 255)) return wrong;
   if (text.find("://") != std::string_view::npos || text.find('/') != std::string_view::npos) return "is not a host: leave out what stands before and after it";
-  const std::string_view port = text.substr(std::min(text.size(), text.rfind(':')));
-  const bool valid = port.size() < text.size() && !text.starts_with('[') ? parse_host_port(text).has_value() : parse_host(text).has_value();
-  if (!valid && !parse_host_port(text)) return "is not a host";
+  if (!parse_host(text) && !parse_host_port(text)) return "is not a host";
   return std::nullopt;
 }
 

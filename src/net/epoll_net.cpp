@@ -83,6 +83,10 @@ class EpollStream final : public Stream, public Pollable, public PoolAllocated {
 
   void shutdown_write() override { shutdown(descriptor_, SHUT_WR); }
   void reset_on_close() override { reset_on_close_ = true; }
+  [[nodiscard]] bool quiet() override {
+    char byte = 0;
+    return recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+  }
   [[nodiscard]] int descriptor() const override { return descriptor_; }
 
   Result<void> connect_result() override {

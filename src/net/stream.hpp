@@ -70,6 +70,8 @@ class Stream {
   virtual void reset_on_close() = 0;
   // Why a connect failed; success when connected. Meaningful once writable.
   virtual Result<void> connect_result() = 0;
+  // Asks the system whether anything has arrived, the end included, that no event has told of yet. False when it has.
+  [[nodiscard]] virtual bool quiet() = 0;
   // The descriptor, for moving bytes inside the kernel; -1 when there is none.
   [[nodiscard]] virtual int descriptor() const { return -1; }
 

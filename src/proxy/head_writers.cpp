@@ -97,7 +97,7 @@ void write_response_head(HeadBuilder& out, const OutgoingResponse& response) {
     out.text("Connection: Upgrade\r\n").field("Upgrade", head.upgrade);
   } else if (response.coding == ClientCoding::chunked) {
     out.text("Transfer-Encoding: chunked\r\n");
-  } else if (head.has_content_length && response.coding != ClientCoding::until_close) {
+  } else if (head.has_content_length && response.coding != ClientCoding::until_close && head.status != 204) {  // RFC 9110 §8.6
     out.text("Content-Length: ").number(head.content_length).text("\r\n");
   }
   if (head.status != 101) {

@@ -58,6 +58,7 @@ Task<void> HttpProxy::serve(Exchange& exchange) {
   int status = 0;
   if (exchange.refusal) {
     // Nothing else may look at a request that could not be understood.
+    count_refusal(*exchange.refusal);
     co_await answer(trip, {exchange.refusal->status, exchange.refusal->reason, exchange.refusal->status == 503});
   } else if (exchange.status_pages && exchange.path.starts_with(status_page_prefix) && co_await answer_status_page(trip)) {
     // Before routing, so that no route can hide what an operator needs to see.
@@ -155,6 +156,15 @@ Task<Result<void>> HttpProxy::forward(Trip& trip) {
   co_return result;
 }
 
+void HttpProxy::count_refusal(const http::ParseError& refusal) {
+  switch (refusal.bound) {
+    case http::ParseError::Bound::request_line_bytes: return metrics_.hit(Limit::request_line_bytes);
+    case http::ParseError::Bound::head_bytes: return metrics_.hit(Limit::head_bytes);
+    case http::ParseError::Bound::field_count: return metrics_.hit(Limit::field_count);
+    case http::ParseError::Bound::none: return;
+  }
+}
+
 void HttpProxy::explain_choice(const Trip& trip) const {
   if (!message_enabled(LogLevel::debug)) return;
   log_message(LogLevel::debug, "request {}: {} {}{} takes route {} to pool {}, try {} at server {}", trip.request_id, trip.exchange.method_text,
@@ -187,7 +197,7 @@ void HttpProxy::close_record(Trip& trip, const Result<void>& result) {
 Task<void> HttpProxy::answer(Trip& trip, Answer answer) {
   Exchange& exchange = trip.exchange;
   // What is left of the body would be taken for the next request.
-  if (!exchange.body.done()) exchange.keep_alive = false;
+  if (!exchange.body.done() || answer.status == 413 || exchange.draining) exchange.keep_alive = false;
   HeadBuilder out(scratch_.head());
   write_answer(out, answer, exchange, trip.request_id, date());
   trip.record.status = static_cast<std::uint16_t>(answer.status);
@@ -207,7 +217,7 @@ Task<bool> HttpProxy::answer_status_page(Trip& trip) {
     co_await answer(trip, {405, "status pages are read with GET"});
     co_return true;
   }
-  if (!exchange.body.done()) exchange.keep_alive = false;
+  if (!exchange.body.done() || exchange.draining) exchange.keep_alive = false;
   const Site::Page page = site_.status_page(name);
   HeadBuilder head(scratch_.head());
   head.text("HTTP/1.1 ").number(static_cast<std::uint64_t>(page.status)).text(" ").text(status_text(page.status)).text("\r\n");

@@ -62,6 +62,8 @@ class HttpProxy final : public ExchangeHandler {
   [[nodiscard]] const char* route(Trip& trip, int& status);
   Task<Result<void>> forward(Trip& trip);
   Task<Result<void>> try_server(Trip& trip, Freshness freshness);
+  void count_refusal(const http::ParseError& refusal);
+  void count_timeout(const Trip& trip, Limit limit);
   void explain_choice(const Trip& trip) const;
   void close_record(Trip& trip, const Result<void>& result);
 
@@ -70,6 +72,7 @@ class HttpProxy final : public ExchangeHandler {
 
   // A try at one server (http_try.cpp).
   Result<void> build_request(Trip& trip);
+  ServerConnectionPtr take_idle(Trip& trip);
   Task<void> upload_rest(Trip& trip, StreamWriter& to_server);
   Task<Result<void>> receive_and_pass_on(Trip& trip, StreamWriter& to_server);
   Task<Result<std::span<char>>> receive_head(Trip& trip, Buffer& received);

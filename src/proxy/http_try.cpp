@@ -50,7 +50,7 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
   const auto built = build_request(trip);
   if (!built) co_return built;
 
-  if (freshness == Freshness::reuse) trip.connection = connections_.take_idle(server);
+  if (freshness == Freshness::reuse) trip.connection = take_idle(trip);
   if (!trip.connection) {
     const Instant begun = scheduler_.now();
     exchange.fiber.set_deadline(std::min(begun + site_.timeouts.connect, trip.total_deadline));
@@ -58,7 +58,7 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
     trip.record.connect_time = scheduler_.now() - begun;
     if (!connected) {
       server_metrics.failures.add();
-      if (connected.error().kind == ErrorKind::timed_out) metrics_.hit(Limit::connect_timeout);
+      if (connected.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::connect_timeout);
       co_return std::unexpected(connected.error());
     }
     trip.connection = std::move(*connected);
@@ -91,6 +91,16 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
   }
   trip.connection.reset();
   co_return std::unexpected(error);
+}
+
+// A kept connection. A request that must not be sent twice gets one only after a look at it: its server may have closed it
+// without our having been told yet, and then nobody could say whether the request was acted on.
+ServerConnectionPtr HttpProxy::take_idle(Trip& trip) {
+  for (;;) {
+    ServerConnectionPtr connection = connections_.take_idle(*trip.server);
+    const bool repeatable = http::is_idempotent(trip.exchange.method) && trip.exchange.body.done();
+    if (!connection || repeatable || connection->stream().quiet()) return connection;
+  }
 }
 
 // The request as it goes out: its head, and what of the body came with it. Made anew for another server only where the head
@@ -134,7 +144,7 @@ Task<void> HttpProxy::upload_rest(Trip& trip, StreamWriter& to_server) {
     if (trip.waits_for_head) exchange.fiber.set_deadline(first_byte_deadline(trip));
   } else if (trip.upload.error().side == Side::client) {
     if (trip.upload.error().kind == ErrorKind::too_large) metrics_.hit(Limit::body_bytes);
-    if (trip.upload.error().kind == ErrorKind::timed_out) metrics_.hit(Limit::body_idle_timeout);
+    if (trip.upload.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::body_idle_timeout);
     exchange.fiber.interrupt();
   }
 }
@@ -200,10 +210,15 @@ Task<Result<std::span<char>>> HttpProxy::receive_head(Trip& trip, Buffer& receiv
     trip.waits_for_head = false;
     if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
     if (waited == WaitResult::timed_out) {
-      metrics_.hit(scheduler_.now() >= trip.total_deadline ? Limit::total_timeout : Limit::first_byte_timeout);
+      count_timeout(trip, Limit::first_byte_timeout);
       co_return fail(ErrorKind::timed_out, Side::server);
     }
   }
+}
+
+// A deadline that passed is the phase's own, or the whole exchange's where that came first.
+void HttpProxy::count_timeout(const Trip& trip, Limit limit) {
+  metrics_.hit(scheduler_.now() >= trip.total_deadline ? Limit::total_timeout : limit);
 }
 
 // A failure while waiting for the answer: whether the request may be sent again. Once a byte has been answered it may not;
@@ -232,6 +247,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
   if (!piece) co_return fail(ErrorKind::malformed, Side::server);
   const ClientCoding coding = coding_for(head, exchange.version_minor);
   if (coding == ClientCoding::until_close) exchange.keep_alive = false;
+  if (exchange.draining) exchange.keep_alive = false;
   // An answer that refuses an unfinished request: what is left of the request will not be read to its end.
   if (!trip.upload_done && (head.status >= 300 || !head.keep_alive)) exchange.keep_alive = false;
   bool reusable = head.keep_alive && head.body.kind != http::BodyKind::until_close && piece->leftover.empty();
@@ -251,7 +267,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
   }
   trip.record.response_bytes = body.payload_bytes();
   if (!sent) {
-    if (sent.error().kind == ErrorKind::timed_out) metrics_.hit(Limit::body_idle_timeout);
+    if (sent.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::body_idle_timeout);
     // A body whose end is the connection's end must not look complete; of the others the client knows what is missing.
     exchange.broken_off = coding == ClientCoding::until_close;
     exchange.keep_alive = false;

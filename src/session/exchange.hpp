@@ -50,13 +50,18 @@ class Exchange {
 
   // The way to the client.
   StreamWriter response;
+  const bool& draining;           // the session ends after this exchange: to be said in the response's head
   bool keep_alive = true;         // whether the connection may serve another request afterwards
   bool broken_off = false;        // the response could not be completed: the client must be able to tell
   bool response_started = false;  // a byte of the final response has been sent
 
  protected:
-  Exchange(Fiber& owner, Stream& stream, http::BodyFraming framing)
-      : fiber(owner), start(owner.scheduler().now()), body(stream, framing, Side::client), response(stream, Side::client) {}
+  Exchange(Fiber& owner, Stream& stream, http::BodyFraming framing, const bool& draining_flag)
+      : fiber(owner),
+        start(owner.scheduler().now()),
+        body(stream, framing, Side::client),
+        response(stream, Side::client),
+        draining(draining_flag) {}
   ~Exchange() = default;
 };
 

@@ -18,7 +18,7 @@ class Http1Server::Http1Exchange final : public Exchange {
  public:
   // `refused`: why there is no head to speak of.
   Http1Exchange(Http1Server& session, std::size_t head_bytes, const http::ParseError* refused)
-      : Exchange(session.fiber_, *session.stream_, refused != nullptr ? http::BodyFraming{} : session.host_.head.body),
+      : Exchange(session.fiber_, *session.stream_, refused != nullptr ? http::BodyFraming{} : session.host_.head.body, session.host_.draining),
         session_(session),
         head_bytes_(head_bytes) {
     client = session.client_;
@@ -72,7 +72,7 @@ class Http1Server::Http1Exchange final : public Exchange {
     target = head.target;
     authority = head.authority;
     path = head.path;
-    keep_alive = head.keep_alive && !session_.host_.draining;
+    keep_alive = head.keep_alive;
     if (const http::Field* field = head.fields.find(http::FieldName::user_agent)) user_agent = field->value;
     if (const http::Field* field = head.fields.find(http::FieldName::accept)) {
       wants_json = field->value.find("json") != std::string_view::npos;
@@ -144,6 +144,7 @@ Task<Http1Server::Next> Http1Server::serve_next() {
   if (head == Head::nothing) co_return Next::request;
   if (head == Head::ended) co_return Next::close;
   if (head == Head::failed) co_return Next::reset;
+  if (stream_->peer_ended() && host_.http.client_half_close == HalfClose::abort) co_return Next::reset;
   if (admission_ == Admission::over_limit) refusal = {503, "too many connections (connections.max or connections.per_client_max)"};
 
   Http1Exchange exchange(*this, head_bytes, refusal ? &*refusal : nullptr);
@@ -155,7 +156,7 @@ Task<Http1Server::Next> Http1Server::serve_next() {
   exchange.hand_over_leftover();
   if (exchange.broken_off) co_return Next::reset;
   // A body that was not read to its end hides where the next request begins.
-  if (exchange.keep_alive && exchange.body.done()) co_return Next::request;
+  if (exchange.keep_alive && exchange.body.done() && !host_.draining) co_return Next::request;
   co_return exchange.refusal || !exchange.body.done() || !received_.empty() || stream_->is_readable() ? Next::linger : Next::close;
 }
 
@@ -218,8 +219,10 @@ Task<void> Http1Server::linger() {
 void Http1Server::on_finished(Fiber& /*fiber*/) { host_.on_session_ended(*this); }
 
 void Http1Server::on_unawaited_event(Stream& stream) {
-  // A client that only ended its sending side still wants its answer; one that reset the connection does not.
-  if (stream.broken()) fiber_.cancel(Cause::client_gone);
+  // A client that reset the connection wants no answer. One that only ended its sending side may still want it: TCP does not
+  // tell whether it has gone, so that is for the operator to say.
+  const bool gone = stream.broken() || (stream.peer_ended() && host_.http.client_half_close == HalfClose::abort);
+  if (gone) fiber_.cancel(Cause::client_gone);
 }
 
 }  // namespace steelyard

@@ -10,10 +10,14 @@ namespace steelyard {
 
 inline constexpr std::uint64_t unlimited = UINT64_MAX;
 
+// What to do with the exchange of a client that has ended its sending side: answer it, or take it for gone.
+enum class HalfClose : std::uint8_t { answer, abort };
+
 struct HttpOptions {
   http::HeadLimits head;
   std::uint64_t body_bytes_max = unlimited;              // of a request
   std::uint64_t requests_per_connection_max = unlimited;
+  HalfClose client_half_close = HalfClose::answer;
 };
 
 struct TimeoutOptions {

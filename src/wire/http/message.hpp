@@ -125,8 +125,11 @@ struct ResponseHead {
 // Why a message was refused. `status` is what a client is told (400, 413, 414, 417, 431, 501, 505); for a server's response
 // the proxy says 502 whatever it is. `reason` is a static sentence for the body and the log.
 struct ParseError {
+  enum class Bound : std::uint8_t { none, request_line_bytes, head_bytes, field_count };
+
   int status = 400;
   const char* reason = "";
+  Bound bound = Bound::none;  // the limit that was hit, to be counted
 };
 
 struct HeadLimits {

@@ -44,7 +44,7 @@ std::size_t start_line_limit(const ScanState& scan, const http::HeadLimits& limi
 // Takes field lines up to the empty line that ends the head. Returns where it ends, 0 while it is not complete.
 std::expected<std::size_t, ParseError> take_fields(std::string_view bytes, ScanState& scan, const http::HeadLimits& limits,
                                                    http::Fields& fields) {
-  constexpr ParseError too_long{431, "The header section is too long."};
+  constexpr ParseError too_long{431, "The header section is too long.", ParseError::Bound::head_bytes};
   fields.clear();
   while (true) {
     const auto line = take_line(bytes, scan, limits.head_bytes_max, too_long);
@@ -53,7 +53,7 @@ std::expected<std::size_t, ParseError> take_fields(std::string_view bytes, ScanS
     if (line->empty()) return scan.offset;
     const auto field = parse_field_line(*line);
     if (!field) return std::unexpected(field.error());
-    if (++scan.field_count > limits.field_count_max || !fields.push_back(*field)) return refuse(431, "There are too many header fields.");
+    if (++scan.field_count > limits.field_count_max || !fields.push_back(*field)) return std::unexpected(ParseError{431, "There are too many header fields.", ParseError::Bound::field_count});
   }
 }
 
@@ -65,7 +65,7 @@ bool may_begin_request(std::string_view bytes, const ScanState& scan) {
 // The first line of a request; nullptr data while it is not complete. One empty line before it is skipped, which some clients
 // send after a body (RFC 9112 §2.2); more would be a way to keep us busy.
 std::expected<std::string_view, ParseError> take_request_line(std::string_view bytes, ScanState& scan, const http::HeadLimits& limits) {
-  constexpr ParseError too_long{414, "The request line is too long."};
+  constexpr ParseError too_long{414, "The request line is too long.", ParseError::Bound::request_line_bytes};
   for (;;) {
     if (!may_begin_request(bytes, scan)) return refuse(400, "The request line does not begin with a method.");
     const bool first = scan.line_start == 0;
