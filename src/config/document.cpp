@@ -13,6 +13,8 @@
 #include <streambuf>
 #include <utility>
 
+#include "config/reading.hpp"
+
 namespace steelyard::config {
 namespace {
 
@@ -70,7 +72,7 @@ class TreeBuilder final : public YAML::EventHandler {
   Node make(NodeKind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     if (anchor != 0) refuse(mark, "found an anchor (&name), which this file may not use: write the value out where it is needed");
     if (!tag.empty() && tag != "?" && tag != "!")
-      refuse(mark, fmt::format("found the tag {}, which this file may not use: remove it", short_tag(tag)));
+      refuse(mark, fmt::format("found the tag {}, which this file may not use: remove it", quote(short_tag(tag))));
     if (++nodes_ > nodes_max)
       refuse(mark, fmt::format("found more than {} values, which no configuration needs: is this the right file?", nodes_max));
     Node node;

@@ -12,6 +12,7 @@
 #include <exception>
 #include <tuple>
 
+#include "config/reading.hpp"
 #include "config/tables.hpp"
 
 namespace steelyard::config {
@@ -161,7 +162,7 @@ std::string to_string(const Problem& problem) {
   std::string text = problem.file;
   if (problem.line > 0) text += fmt::format(":{}:{}", problem.line, problem.column);
   if (!problem.path.empty()) text += ": " + problem.path;
-  return text + ": " + problem.message;
+  return printable(text + ": " + problem.message);
 }
 
 }  // namespace steelyard::config

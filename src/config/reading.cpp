@@ -35,12 +35,9 @@ void Reading::refuse(const Node& at, std::string_view why, std::string_view allo
                       : fmt::format("found {}, which {}; allowed is {}", found(at), why, allowed));
 }
 
-std::string quote(std::string_view text) {
-  constexpr std::size_t shown_max = 60;
-  std::string shown = "\"";
-  std::size_t length = std::min(text.size(), shown_max);
-  while (length < text.size() && length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0U) == 0x80U) --length;
-  for (const char c : text.substr(0, length)) {
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (const char c : text) {
     if (c == '\n') {
       shown += "\\n";
     } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
@@ -49,6 +46,15 @@ std::string quote(std::string_view text) {
       shown += c;
     }
   }
+  return shown;
+}
+
+std::string quote(std::string_view text) {
+  constexpr std::size_t shown_max = 60;
+  std::string shown = "\"";
+  std::size_t length = std::min(text.size(), shown_max);
+  while (length < text.size() && length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0U) == 0x80U) --length;
+  shown += printable(text.substr(0, length));
   return shown + (length < text.size() ? "…\"" : "\"");
 }
 

@@ -76,6 +76,7 @@ std::optional<std::string> check_health_path(std::string_view text) {
 
 std::optional<std::string> host_problem(std::string_view text) {
   if (text.empty()) return "the host is empty: leave it out to match every host";
+  if (const auto wrong = check_length(text, 255)) return "the host " + *wrong;
   MatchOptions match;
   match.host = text;
   return match_problem(match);
@@ -83,12 +84,14 @@ std::optional<std::string> host_problem(std::string_view text) {
 
 std::optional<std::string> path_problem(std::string_view text) {
   if (text.empty()) return "the path is empty: leave it out to match every path";
+  if (const auto wrong = check_length(text, match_path_bytes_max)) return "the path " + *wrong;
   MatchOptions match;
   match.path = text;
   return match_problem(match);
 }
 
 std::optional<std::string> method_problem(std::string_view text) {
+  if (const auto wrong = check_length(text, 64)) return "the method " + *wrong;
   MatchOptions match;
   match.methods.emplace_back(text);
   return match_problem(match);

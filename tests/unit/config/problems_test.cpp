@@ -176,6 +176,12 @@ TEST(Problems, routes) {
                   "client, server, or a host"});
 }
 
+TEST(Problems, are_one_printable_line) {
+  EXPECT_EQ(problems_of_route("{pool: api, match: {path: \"/a\\n\\e\"}}"),
+            Lines{"t:4:31: routes[0].match.path: path '/a\\n\\x1b': write what is not visible ASCII percent-encoded, like '%20'; allowed is a path "
+                  "such as /exact, /prefix/* or /users/*/posts"});
+}
+
 TEST(Problems, edits_of_headers) {
   EXPECT_EQ(problems_of_route("{pool: api, request_headers: {set: {Host: x}}}"),
             Lines{"t:4:41: routes[0].request_headers.set.Host: found the field \"Host\", which is set by the route's key \"host\": write "
@@ -275,7 +281,7 @@ TEST(Syntax, refuses_aliases_and_tags) {
   const std::string anchor = "found an anchor (&name), which this file may not use: write the value out where it is needed";
   EXPECT_EQ(problems("a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n"), Lines{"t:1:4: " + anchor});
   EXPECT_EQ(problems("a: *a\n"), Lines{"t:1:4: not valid YAML: found an alias (*name), which this file may not use: write the value out"});
-  EXPECT_EQ(problems("workers: !!int 1\n"), Lines{"t:1:10: found the tag !!int, which this file may not use: remove it"});
+  EXPECT_EQ(problems("workers: !!int 1\n"), Lines{"t:1:10: found the tag \"!!int\", which this file may not use: remove it"});
 }
 
 TEST(Syntax, refuses_deep_nesting) {
