@@ -178,7 +178,8 @@ TEST(Problems, routes) {
 
 TEST(Problems, are_one_printable_line) {
   EXPECT_EQ(problems_of_route("{pool: api, match: {path: \"/a\\n\\e\"}}"),
-            Lines{"t:4:31: routes[0].match.path: path '/a\\n\\x1b': write what is not visible ASCII percent-encoded, like '%20'; allowed is a path "
+            Lines{"t:4:31: routes[0].match.path: path '/a\\n\\x1b': write what is not visible ASCII percent-encoded, "
+            "like '%20'; allowed is a path "
                   "such as /exact, /prefix/* or /users/*/posts"});
 }
 
