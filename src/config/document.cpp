@@ -13,6 +13,8 @@
 #include <streambuf>
 #include <utility>
 
+#include "config/reading.hpp"
+
 namespace steelyard::config {
 namespace {
 
@@ -36,13 +38,12 @@ class TreeBuilder final : public YAML::EventHandler {
   [[nodiscard]] Node take() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ > 1) refuse(mark, "a second document begins here (after ---), allowed is one in a file: remove it or put it in a file of its own");
+    if (++documents_ > 1)
+      refuse(mark, "a second document begins here (after ---), allowed is one in a file: remove it or put it in a file of its own");
   }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { add(make(NodeKind::null, mark, "", anchor)); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    refuse(mark, alias_refusal);
-  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse(mark, alias_refusal); }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
     Node node = make(NodeKind::scalar, mark, tag, anchor);
     node.quoted = tag == "!";
@@ -64,12 +65,16 @@ class TreeBuilder final : public YAML::EventHandler {
     bool has_key = false;  // of a map: its last entry waits for the value
   };
 
-  [[noreturn]] static void refuse(const YAML::Mark& mark, std::string why) { throw Refused(mark.line + 1, mark.column + 1, std::move(why)); }
+  [[noreturn]] static void refuse(const YAML::Mark& mark, std::string why) {
+    throw Refused(mark.line + 1, mark.column + 1, std::move(why));
+  }
 
   Node make(NodeKind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     if (anchor != 0) refuse(mark, "found an anchor (&name), which this file may not use: write the value out where it is needed");
-    if (!tag.empty() && tag != "?" && tag != "!") refuse(mark, fmt::format("found the tag {}, which this file may not use: remove it", short_tag(tag)));
-    if (++nodes_ > nodes_max) refuse(mark, fmt::format("found more than {} values, which no configuration needs: is this the right file?", nodes_max));
+    if (!tag.empty() && tag != "?" && tag != "!")
+      refuse(mark, fmt::format("found the tag {}, which this file may not use: remove it", quote(short_tag(tag))));
+    if (++nodes_ > nodes_max)
+      refuse(mark, fmt::format("found more than {} values, which no configuration needs: is this the right file?", nodes_max));
     Node node;
     node.kind = kind;
     node.line = mark.line + 1;
@@ -157,13 +162,16 @@ void check_bytes(std::string_view text) {
       throw Refused(line, column, fmt::format("found the control character 0x{:02x}: this is not a text file", c));
     }
     const std::size_t length = utf8_length(text.substr(i));
-    if (length == 0) throw Refused(line, column, fmt::format("found the byte 0x{:02x}, which is not UTF-8: save the file as UTF-8 text", c));
+    if (length == 0)
+      throw Refused(line, column, fmt::format("found the byte 0x{:02x}, which is not UTF-8: save the file as UTF-8 text", c));
     if (c == '[' || c == '{') ++depth;
     if ((c == ']' || c == '}') && depth > 0) --depth;
     if (c == '[' || c == '{' || c == ',') ++marks;
-    if (depth > 8 * depth_max) throw Refused(line, column, fmt::format("nested deeper than {} levels, which no configuration needs", depth_max));
+    if (depth > 8 * depth_max)
+      throw Refused(line, column, fmt::format("nested deeper than {} levels, which no configuration needs", depth_max));
     if (marks > nodes_max) {
-      throw Refused(line, column, fmt::format("found more than {} values, which no configuration needs: is this the right file?", nodes_max));
+      throw Refused(line, column,
+                    fmt::format("found more than {} values, which no configuration needs: is this the right file?", nodes_max));
     }
     column = c == '\n' ? 1 : column + 1;
     line += c == '\n' ? 1 : 0;
@@ -202,7 +210,7 @@ std::string explain(const YAML::Exception& error) {
       {YAML::ErrorMsg::FLOW_END, "found a '}' or ']' that does not close what is open"},
       {YAML::ErrorMsg::END_OF_MAP, "found something that belongs to no key: check that the keys of a map begin in the same column"},
       {YAML::ErrorMsg::END_OF_SEQ, "found something that belongs to no \"- \": check that the elements of a list begin in the same column"},
-      {YAML::ErrorMsg::MAP_VALUE, "found a ':' where no value can begin: put text with \": \" in it in quotes"},
+      {YAML::ErrorMsg::MAP_VALUE, "found a ':' where no value can begin: check the indentation, or put text with \": \" in it in quotes"},
       {YAML::ErrorMsg::BLOCK_ENTRY, "found a \"- \" where no list can begin: put it in a line of its own"},
       {YAML::ErrorMsg::EOF_IN_SCALAR, "found no closing quote before the end of the file"},
       {YAML::ErrorMsg::UNKNOWN_TOKEN, "found a character that begins no value: put the text in quotes"},
@@ -223,6 +231,8 @@ Node parse(std::string_view text) {
   check_bytes(text);
   constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
   if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  // The library does not miss a closing quote where the text ends with a line break.
+  text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
   try {
     ViewBuffer buffer(text);
     std::istream stream(&buffer);

@@ -2,8 +2,6 @@
 #include "config/shapes.hpp"
 #include "config/tables.hpp"
 
-#define SY_AT(...) [](auto& o) -> auto& { return o __VA_ARGS__; }
-
 namespace steelyard::config {
 namespace {
 
@@ -42,11 +40,13 @@ struct ProxyHost {
 };
 
 const Section<ServerOptions>& backend_table() {
-  static const Section<ServerOptions> table{"a map with the keys host, port and weight", {
-      required<ServerOptions>("host", SY_AT(.host), Host{}, "Where the server is."),
-      required<ServerOptions>("port", SY_AT(.port), Count<std::uint16_t>{1, 65535}, "Its port."),
-      key<ServerOptions>("weight", SY_AT(.weight), Count<std::uint32_t>{1, weight_max}, "`pools.NAME.servers[].weight`"),
-  }};
+  static const Section<ServerOptions> table{
+      "a map with the keys host, port and weight",
+      {
+          required<ServerOptions>("host", SY_AT(.host), Host{}, "Where the server is."),
+          required<ServerOptions>("port", SY_AT(.port), Count<std::uint16_t>{1, 65535}, "Its port."),
+          key<ServerOptions>("weight", SY_AT(.weight), Count<std::uint32_t>{1, weight_max}, "`pools.NAME.servers[].weight`"),
+      }};
   return table;
 }
 
@@ -63,19 +63,22 @@ const Section<FlatOptions>& flat_table() {
     check_servers(*list, flat.backend_servers, reading);
   };
   // The meaning of a flat key is the full key that it stands for.
-  static const Section<FlatOptions> table{"a map with the keys of a LoadX configuration", {
-      key<FlatOptions>("proxy_port", SY_AT(.proxy_port), Count<std::uint16_t>{1, 65535}, "`listeners[].bind`"),
-      key<FlatOptions>("proxy_host", SY_AT(.proxy_host), ProxyHost{}, "`listeners[].bind`"),
-      key<FlatOptions>("algorithm", SY_AT(.algorithm), algorithm, "`pools.NAME.algorithm`"),
-      required<FlatOptions>("backend_servers", SY_AT(.backend_servers), servers, "`pools.NAME.servers`"),
-      key<FlatOptions>("health_check_interval", SY_AT(.health_check_interval), Seconds{10ms, 24h}, "`pools.NAME.health.interval`"),
-      key<FlatOptions>("health_check_timeout", SY_AT(.health_check_timeout), Seconds{1ms, 1h}, "`pools.NAME.health.timeout`"),
-      key<FlatOptions>("max_connections", SY_AT(.max_connections), Count<std::uint32_t>{1, 10'000'000}, "`connections.max`"),
-      key<FlatOptions>("connection_timeout", SY_AT(.connection_timeout), Seconds{1ms, 720h}, "`timeouts.connect`"),
-      key<FlatOptions>("request_timeout", SY_AT(.request_timeout), Seconds{1ms, 720h}, "`timeouts.first_byte` and `timeouts.total`"),
-      key<FlatOptions>("enable_logging", SY_AT(.enable_logging), Switch{}, "`log.access`"),
-      key<FlatOptions>("enable_metrics", SY_AT(.enable_metrics), Switch{}, "`metrics`"),
-  }, check};
+  static const Section<FlatOptions> table{
+      "a map with the keys of a LoadX configuration",
+      {
+          key<FlatOptions>("proxy_port", SY_AT(.proxy_port), Count<std::uint16_t>{1, 65535}, "`listeners[].bind`"),
+          key<FlatOptions>("proxy_host", SY_AT(.proxy_host), ProxyHost{}, "`listeners[].bind`"),
+          key<FlatOptions>("algorithm", SY_AT(.algorithm), algorithm, "`pools.NAME.algorithm`"),
+          required<FlatOptions>("backend_servers", SY_AT(.backend_servers), servers, "`pools.NAME.servers`"),
+          key<FlatOptions>("health_check_interval", SY_AT(.health_check_interval), Seconds{10ms, 24h}, "`pools.NAME.health.interval`"),
+          key<FlatOptions>("health_check_timeout", SY_AT(.health_check_timeout), Seconds{1ms, 1h}, "`pools.NAME.health.timeout`"),
+          key<FlatOptions>("max_connections", SY_AT(.max_connections), Count<std::uint32_t>{1, 10'000'000}, "`connections.max`"),
+          key<FlatOptions>("connection_timeout", SY_AT(.connection_timeout), Seconds{1ms, 720h}, "`timeouts.connect`"),
+          key<FlatOptions>("request_timeout", SY_AT(.request_timeout), Seconds{1ms, 720h}, "`timeouts.first_byte`"),
+          key<FlatOptions>("enable_logging", SY_AT(.enable_logging), Switch{}, "`log.access`"),
+          key<FlatOptions>("enable_metrics", SY_AT(.enable_metrics), Switch{}, "`metrics`"),
+      },
+      check};
   return table;
 }
 
@@ -87,7 +90,6 @@ Options expand_flat(const FlatOptions& flat) {
   options.timeouts.connect = flat.connection_timeout;
   // There it bounds a whole request, body and all; nothing that runs longer was ever answered.
   options.timeouts.first_byte = flat.request_timeout;
-  options.timeouts.total = flat.request_timeout;
 
   ListenerOptions& listener = options.listeners.emplace_back();
   listener.bind = {IpAddress::parse(flat.proxy_host).value_or(IpAddress{}), flat.proxy_port};

@@ -12,6 +12,7 @@
 #include <exception>
 #include <tuple>
 
+#include "config/reading.hpp"
 #include "config/tables.hpp"
 
 namespace steelyard::config {
@@ -44,7 +45,9 @@ std::expected<std::string, std::string> read_file(const std::string& path) {
   struct stat status{};
   if (::fstat(file.fd, &status) != 0) return std::unexpected(open_problem(errno));
   if (S_ISDIR(status.st_mode)) return std::unexpected("found a directory, allowed is a file in it");
-  const auto too_large = [] { return fmt::format("is larger than {} MiB, which no configuration is: is this the right file?", file_bytes_max >> 20U); };
+  const auto too_large = [] {
+    return fmt::format("is larger than {} MiB, which no configuration is: is this the right file?", file_bytes_max >> 20U);
+  };
   if (S_ISREG(status.st_mode) && static_cast<std::size_t>(status.st_size) > file_bytes_max) return std::unexpected(too_large());
   std::string text;
   char chunk[16 * 1024];
@@ -70,9 +73,12 @@ Spelling find_spelling(const Node& root, Reading& reading) {
   std::vector<const Entry*> flat;
   std::vector<const Entry*> misspelt_flat;
   for (const Entry& entry : root.entries) {
-    if (has(full_names, entry.key.text)) full.push_back(&entry);
-    else if (has(flat_names, entry.key.text)) flat.push_back(&entry);
-    else if (nearest(entry.key.text, full_names).empty() && !nearest(entry.key.text, flat_names).empty()) misspelt_flat.push_back(&entry);
+    if (has(full_names, entry.key.text))
+      full.push_back(&entry);
+    else if (has(flat_names, entry.key.text))
+      flat.push_back(&entry);
+    else if (nearest(entry.key.text, full_names).empty() && !nearest(entry.key.text, flat_names).empty())
+      misspelt_flat.push_back(&entry);
   }
   if (full.empty()) return flat.empty() && misspelt_flat.empty() ? Spelling::full : Spelling::flat;
   const bool mostly_flat = flat.size() > full.size();
@@ -80,10 +86,12 @@ Spelling find_spelling(const Node& root, Reading& reading) {
     const Reading::Step step(reading, entry->key.text);
     const Entry* other = mostly_flat ? flat.front() : full.front();
     const auto in_full = std::ranges::find(flat_table().keys, entry->key.text, &Key<FlatOptions>::name);
-    const std::string instead = mostly_flat ? "run \"steelyard config expand\" on the flat keys alone and add it there" : fmt::format("write {} instead", in_full->meaning);
-    reading.problem(entry->key, fmt::format("found a key of the {} spelling, but {} in line {} is of the {} one: a file keeps to one spelling; {}",
-                                            mostly_flat ? "full" : "flat (LoadX)", quote(other->key.text), other->key.line,
-                                            mostly_flat ? "flat (LoadX)" : "full", instead));
+    const std::string instead = mostly_flat ? "run \"steelyard config expand\" on the flat keys alone and add it there"
+                                            : fmt::format("write {} instead", in_full->meaning);
+    reading.problem(entry->key,
+                    fmt::format("found a key of the {} spelling, but {} in line {} is of the {} one: a file keeps to one spelling; {}",
+                                mostly_flat ? "full" : "flat (LoadX)", quote(other->key.text), other->key.line,
+                                mostly_flat ? "flat (LoadX)" : "full", instead));
   }
   return mostly_flat ? Spelling::flat : Spelling::full;
 }
@@ -118,7 +126,8 @@ std::expected<Loaded, Problems> read_tree(Node root, const std::string& file) {
     check_whole(root, options, reading);
   }
   if (reading.problems().empty()) return Loaded{std::move(options), std::move(reading.warnings())};
-  std::ranges::sort(reading.problems(), {}, [](const Problem& problem) { return std::tie(problem.line, problem.column, problem.path, problem.message); });
+  std::ranges::sort(reading.problems(), {},
+                    [](const Problem& problem) { return std::tie(problem.line, problem.column, problem.path, problem.message); });
   if (reading.problems_left_out() > 0) {
     reading.problems().push_back({file, 0, 0, "", fmt::format("{} more problems are left out here", reading.problems_left_out())});
   }
@@ -139,7 +148,8 @@ std::expected<Loaded, Problems> load_file(const std::string& path) {
 
 std::expected<Loaded, Problems> load_text(std::string_view text, std::string name) {
   try {
-    if (text.size() > file_bytes_max) return fail_whole(name, fmt::format("is larger than {} MiB, which no configuration is", file_bytes_max >> 20U));
+    if (text.size() > file_bytes_max)
+      return fail_whole(name, fmt::format("is larger than {} MiB, which no configuration is", file_bytes_max >> 20U));
     auto root = parse_document(text, name);
     if (!root) return std::unexpected(Problems{std::move(root.error())});
     return read_tree(std::move(*root), name);
@@ -152,7 +162,7 @@ std::string to_string(const Problem& problem) {
   std::string text = problem.file;
   if (problem.line > 0) text += fmt::format(":{}:{}", problem.line, problem.column);
   if (!problem.path.empty()) text += ": " + problem.path;
-  return text + ": " + problem.message;
+  return printable(text + ": " + problem.message);
 }
 
 }  // namespace steelyard::config

@@ -12,7 +12,8 @@ namespace steelyard::config {
 
 Reading::Step::Step(Reading& reading, std::string_view key) : reading_(reading), length_(reading.path_.size()) {
   if (!reading.path_.empty()) reading.path_ += '.';
-  const bool plain = !key.empty() && key.size() <= 64 && std::ranges::all_of(key, [](char c) { return c > ' ' && c != '.' && c != '[' && c != '"'; });
+  const bool plain =
+      !key.empty() && key.size() <= 64 && std::ranges::all_of(key, [](char c) { return c > ' ' && c != '.' && c != '[' && c != '"'; });
   reading.path_ += plain ? std::string(key) : quote(key);
 }
 
@@ -30,15 +31,13 @@ void Reading::problem(const Node& at, std::string message) {
 
 void Reading::refuse(const Node& at, std::string_view why, std::string_view allowed) {
   const bool helpful = why.find("write ") != std::string_view::npos || why.find("allowed") != std::string_view::npos;
-  problem(at, helpful ? fmt::format("found {}, which {}", found(at), why) : fmt::format("found {}, which {}; allowed is {}", found(at), why, allowed));
+  problem(at, helpful ? fmt::format("found {}, which {}", found(at), why)
+                      : fmt::format("found {}, which {}; allowed is {}", found(at), why, allowed));
 }
 
-std::string quote(std::string_view text) {
-  constexpr std::size_t shown_max = 60;
-  std::string shown = "\"";
-  std::size_t length = std::min(text.size(), shown_max);
-  while (length < text.size() && length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0U) == 0x80U) --length;
-  for (const char c : text.substr(0, length)) {
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (const char c : text) {
     if (c == '\n') {
       shown += "\\n";
     } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
@@ -47,6 +46,15 @@ std::string quote(std::string_view text) {
       shown += c;
     }
   }
+  return shown;
+}
+
+std::string quote(std::string_view text) {
+  constexpr std::size_t shown_max = 60;
+  std::string shown = "\"";
+  std::size_t length = std::min(text.size(), shown_max);
+  while (length < text.size() && length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0U) == 0x80U) --length;
+  shown += printable(text.substr(0, length));
   return shown + (length < text.size() ? "…\"" : "\"");
 }
 
@@ -131,7 +139,8 @@ void drop_duplicate_keys(Node& node, Reading& reading) {
     const auto [first, inserted] = lines.emplace(entry.key.text, entry.key.line);
     if (inserted) return false;
     const Reading::Step step(reading, entry.key.text);
-    reading.problem(entry.key, fmt::format("the key is here a second time, allowed is once: the first is in line {}; remove one", first->second));
+    reading.problem(entry.key,
+                    fmt::format("the key is here a second time, allowed is once: the first is in line {}; remove one", first->second));
     return true;
   });
   for (Entry& entry : node.entries) {

@@ -50,6 +50,8 @@ class Reading {
   std::size_t problems_left_out_ = 0;
 };
 
+// Without control characters, on one line.
+std::string printable(std::string_view text);
 // Text of a file as it may be shown: shortened, without control characters, in quotes.
 std::string quote(std::string_view text);
 // "nothing", "a list", "a map", 12, "abc", the text "12"

@@ -14,7 +14,8 @@ void report_missing_key(const Node& node, const std::string& name, const std::st
   reading.problem(node, fmt::format("{} is missing, allowed is {}: add it", quote(name), words));
 }
 
-void Reference::row(std::size_t section, const std::string& key, const std::string& allowed, const std::string& fallback, const std::string& meaning) {
+void Reference::row(std::size_t section, const std::string& key, const std::string& allowed, const std::string& fallback,
+                    const std::string& meaning) {
   const auto escaped = [](const std::string& text) {
     std::string cell;
     for (const char c : text) {

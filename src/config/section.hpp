@@ -9,6 +9,9 @@
 
 #include "config/types.hpp"
 
+// The way from a struct to one of its members, for const and other structs alike: SY_AT(.head.field_count_max), SY_AT() for itself.
+#define SY_AT(...) [](auto& o) -> auto& { return o __VA_ARGS__; }
+
 namespace steelyard::config {
 
 enum class Presence : std::uint8_t { optional, required };
@@ -17,7 +20,8 @@ enum class Presence : std::uint8_t { optional, required };
 class Reference {
  public:
   void begin(const std::string& path) { sections_.push_back({path, ""}); }
-  void row(std::size_t section, const std::string& key, const std::string& allowed, const std::string& fallback, const std::string& meaning);
+  void row(std::size_t section, const std::string& key, const std::string& allowed, const std::string& fallback,
+           const std::string& meaning);
   [[nodiscard]] std::size_t current() const { return sections_.size() - 1; }
   [[nodiscard]] std::string text() const;
 
@@ -54,9 +58,10 @@ void document(const Type& type, const std::string& path, Reference& reference) {
   }
 }
 
-// `at` leads from the struct to the value: [](auto& options) -> auto& { return options.head.field_count_max; }
+// `at` leads from the struct to the value: SY_AT.
 template <typename Struct, typename At, typename Type>
-Key<Struct> key(std::string name, At at, Type type, std::string meaning, std::string fallback = "", Presence presence = Presence::optional) {
+Key<Struct> key(std::string name, At at, Type type, std::string meaning, std::string fallback = "",
+                Presence presence = Presence::optional) {
   Key<Struct> key{std::move(name), presence, std::move(meaning), std::move(fallback), {}, {}, {}, {}, {}};
   key.read = [at, type](const Node& node, Struct& value, Reading& reading) { type.read(node, at(value), reading); };
   key.write = [at, type](const Struct& value) { return type.write(at(value)); };
@@ -99,7 +104,8 @@ struct Section {
       }
     }
     for (const Key<Struct>& wanted : keys) {
-      if (wanted.presence == Presence::required && node.find(wanted.name) == nullptr) report_missing_key(node, wanted.name, wanted.words(), reading);
+      if (wanted.presence == Presence::required && node.find(wanted.name) == nullptr)
+        report_missing_key(node, wanted.name, wanted.words(), reading);
     }
     if (check) check(node, value, reading);
   }
@@ -143,8 +149,8 @@ struct Section {
       const bool plain = written.is_primitive() && !written.is_null();
       const std::string fallback = key.presence == Presence::required ? "**required**"
                                    : !key.fallback.empty()            ? key.fallback
-                                   : plain                            ? fmt::format("`{}`", written.is_string() ? written.get<std::string>() : written.dump())
-                                                                      : "";
+                                   : plain ? fmt::format("`{}`", written.is_string() ? written.get<std::string>() : written.dump())
+                                           : "";
       reference.row(section, key.name, key.words(), fallback, key.meaning);
       key.document(path.empty() ? key.name : path + "." + key.name, reference);
     }

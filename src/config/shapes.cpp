@@ -55,11 +55,15 @@ void check_servers(const Node& node, std::vector<ServerOptions>& servers, Readin
     if (server.id.empty()) server.id = address;
     const Reading::Step step(reading, i);
     if (const auto [first, inserted] = addresses.emplace(address, i); !inserted) {
-      reading.problem(node.items[i], fmt::format("found the server {} a second time, allowed is once in a pool: the first is in line {}; give one of them more "
-                                                 "weight instead", address, node.items[first->second].line));
+      reading.problem(
+          node.items[i],
+          fmt::format("found the server {} a second time, allowed is once in a pool: the first is in line {}; give one of them more "
+                      "weight instead",
+                      address, node.items[first->second].line));
     } else if (const auto [same, fresh] = ids.emplace(server.id, i); !fresh) {
-      reading.problem(node.items[i], fmt::format("found the id {} a second time, allowed is once in a pool: the first is in line {}; choose another",
-                                                 quote(server.id), node.items[same->second].line));
+      reading.problem(node.items[i],
+                      fmt::format("found the id {} a second time, allowed is once in a pool: the first is in line {}; choose another",
+                                  quote(server.id), node.items[same->second].line));
     }
   }
 }
@@ -69,7 +73,8 @@ void TrustedNetwork::read(const Node& node, Network& value, Reading& reading) co
   const auto network = Network::parse(node.text);
   if (!network) {
     const std::string_view base = std::string_view(node.text).substr(0, node.text.find('/'));
-    const char* which = IpAddress::parse(base) && base.size() < node.text.size() ? "has a prefix that is too long or bits set beyond it" : "is not a network";
+    const char* which = IpAddress::parse(base) && base.size() < node.text.size() ? "has a prefix that is too long or bits set beyond it"
+                                                                                 : "is not a network";
     reading.refuse(node, which, words());
     return;
   }
@@ -111,7 +116,9 @@ template <typename Fields>
 bool add_field(Fields& fields, const Entry& entry, std::string value, Reading& reading) {
   const bool repeated = std::ranges::any_of(fields, [&](const auto& field) { return equals_ignoring_case(field.name, entry.key.text); });
   if (repeated) {
-    reading.problem(entry.key, fmt::format("found the field {} a second time in other letters: case does not count in field names; remove one", quote(entry.key.text)));
+    reading.problem(entry.key,
+                    fmt::format("found the field {} a second time in other letters: case does not count in field names; remove one",
+                                quote(entry.key.text)));
     return false;
   }
   fields.push_back({entry.key.text, std::move(value)});
@@ -130,7 +137,8 @@ void MatchText::read(const Node& node, std::string& value, Reading& reading) con
 }
 
 void Labels::read(const Node& node, Value& value, Reading& reading) const {
-  read_pairs(node, words(), check_name, check_label_value, reading, [&](const Entry& entry, std::string text) { value[entry.key.text] = std::move(text); });
+  read_pairs(node, words(), check_name, check_label_value, reading,
+             [&](const Entry& entry, std::string text) { value[entry.key.text] = std::move(text); });
 }
 
 Json Labels::write(const Value& value) const {
@@ -212,7 +220,8 @@ void PoolMap::read(const Node& node, Value& value, Reading& reading) const {
   for (const Entry& entry : node.entries) {
     const Reading::Step step(reading, entry.key.text);
     if (const auto wrong = check_name(entry.key.text)) {
-      reading.problem(entry.key, fmt::format("found the name {}, which {}; allowed are up to 64 letters, digits and . _ -", quote(entry.key.text), *wrong));
+      reading.problem(entry.key, fmt::format("found the name {}, which {}; allowed are up to 64 letters, digits and . _ -",
+                                             quote(entry.key.text), *wrong));
     }
     PoolOptions& pool = value.emplace_back();
     pool.name = entry.key.text;

@@ -19,10 +19,10 @@ struct Unit {
 };
 
 // Largest first, for spelling; the longest suffix that fits is found by the letters alone.
-constexpr std::array<Unit, 6> duration_units{{
-    {"h", 3'600'000'000'000}, {"m", 60'000'000'000}, {"s", 1'000'000'000}, {"ms", 1'000'000}, {"us", 1'000}, {"ns", 1}}};
-constexpr std::array<Unit, 6> size_units{{{"GiB", 1ULL << 30U}, {"MiB", 1ULL << 20U}, {"KiB", 1ULL << 10U},
-                                          {"GB", 1'000'000'000}, {"MB", 1'000'000}, {"kB", 1'000}}};
+constexpr std::array<Unit, 6> duration_units{
+    {{"h", 3'600'000'000'000}, {"m", 60'000'000'000}, {"s", 1'000'000'000}, {"ms", 1'000'000}, {"us", 1'000}, {"ns", 1}}};
+constexpr std::array<Unit, 6> size_units{
+    {{"GiB", 1ULL << 30U}, {"MiB", 1ULL << 20U}, {"KiB", 1ULL << 10U}, {"GB", 1'000'000'000}, {"MB", 1'000'000}, {"kB", 1'000}}};
 
 struct Parts {
   std::string_view number;
@@ -87,7 +87,8 @@ std::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
   std::uint64_t factor = 1;
   if (!unit.empty()) {
     const auto known = std::ranges::find(size_units, unit, &Unit::name);
-    if (known == size_units.end()) return std::unexpected("has no unit of size: write a number of bytes, or use KiB, MiB, GiB, kB, MB or GB");
+    if (known == size_units.end())
+      return std::unexpected("has no unit of size: write a number of bytes, or use KiB, MiB, GiB, kB, MB or GB");
     factor = known->factor;
   }
   // A fraction of a binary unit is decimal digits of a power of two, which `scale` refuses unless it is exact.
@@ -112,9 +113,9 @@ std::expected<HostPort, std::string> parse_host(std::string_view text) {
   while (true) {
     last = rest.substr(0, rest.find('.'));
     // Underscores are no host name characters (RFC 1123 §2.1), but container networks are full of them.
-    const bool valid = !last.empty() && last.size() <= 63 && last.front() != '-' && last.back() != '-' && std::ranges::all_of(last, [](char c) {
-      return is_digit(c) || (to_lower(c) >= 'a' && to_lower(c) <= 'z') || c == '-' || c == '_';
-    });
+    const bool valid =
+        !last.empty() && last.size() <= 63 && last.front() != '-' && last.back() != '-' &&
+        std::ranges::all_of(last, [](char c) { return is_digit(c) || (to_lower(c) >= 'a' && to_lower(c) <= 'z') || c == '-' || c == '_'; });
     if (!valid) return std::unexpected("is neither an IP address nor a name of letters, digits, '-' and '.'");
     if (last.size() == rest.size()) break;
     rest.remove_prefix(last.size() + 1);
@@ -127,7 +128,8 @@ std::expected<HostPort, std::string> parse_host_port(std::string_view text) {
   if (const std::size_t scheme = text.find("://"); scheme != std::string_view::npos) {
     const std::string_view rest = text.substr(scheme + 3);
     const std::string_view authority = rest.substr(0, rest.find('/'));
-    if (authority.find(':') != std::string_view::npos) return std::unexpected(fmt::format(R"(is a URL, allowed is host:port: write "{}")", authority));
+    if (authority.find(':') != std::string_view::npos)
+      return std::unexpected(fmt::format(R"(is a URL, allowed is host:port: write "{}")", authority));
     return std::unexpected(fmt::format(R"(is a URL, allowed is host:port: write "{}:80" or the port that is meant)", authority));
   }
   if (text.find('/') != std::string_view::npos) return std::unexpected("has a '/', allowed is host:port");
@@ -137,8 +139,10 @@ std::expected<HostPort, std::string> parse_host_port(std::string_view text) {
     if (IpAddress::parse(text)) return std::unexpected(fmt::format(R"(is an IPv6 address without a port: write "[{}]:8080")", text));
     return std::unexpected(R"(has more than one ':': write an IPv6 address in brackets, "[::1]:8080")");
   }
-  if (!text.empty() && std::ranges::all_of(text, is_digit)) return std::unexpected(fmt::format(R"(has no host: write "127.0.0.1:{}" or the host that is meant)", text));
-  if (colon == std::string_view::npos || text.ends_with(']')) return std::unexpected(fmt::format(R"(has no port: write "{}:8080" or the port that is meant)", text));
+  if (!text.empty() && std::ranges::all_of(text, is_digit))
+    return std::unexpected(fmt::format(R"(has no host: write "127.0.0.1:{}" or the host that is meant)", text));
+  if (colon == std::string_view::npos || text.ends_with(']'))
+    return std::unexpected(fmt::format(R"(has no port: write "{}:8080" or the port that is meant)", text));
   const auto port = parse_unsigned<std::uint16_t>(text.substr(colon + 1));
   if (!port || *port == 0 || (text[colon + 1] == '0')) {
     return std::unexpected(fmt::format("has the port {}, allowed is a number from 1 to 65535", text.substr(colon + 1)));

@@ -3,9 +3,6 @@
 
 #include "config/shapes.hpp"
 
-// The way from a struct to one of its members, for const and other structs alike.
-#define SY_AT(...) [](auto& o) -> auto& { return o __VA_ARGS__; }
-
 namespace steelyard::config {
 namespace {
 
@@ -21,152 +18,195 @@ Count<std::uint32_t> count(std::uint32_t min, std::uint32_t max) { return {min, 
 Section<LogOptions> log_table() {
   const Text access{"stdout, off, or a file's path", check_access_log};
   const Choice<LogFormat> format{{{"auto", LogFormat::automatic}, {"human", LogFormat::human}, {"json", LogFormat::json}}};
-  const Choice<LogLevel> level{{{"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warning", LogLevel::warning}, {"error", LogLevel::error}}};
-  return {"a map of what is logged", {
-      key<LogOptions>("access", SY_AT(.access), access, "Where one line for each exchange goes."),
-      key<LogOptions>("format", SY_AT(.format), format, "How lines look; auto is human on a terminal and JSON otherwise."),
-      key<LogOptions>("level", SY_AT(.level), level, "The least severe message that is written to stderr."),
-  }};
+  const Choice<LogLevel> level{
+      {{"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warning", LogLevel::warning}, {"error", LogLevel::error}}};
+  return {"a map of what is logged",
+          {
+              key<LogOptions>("access", SY_AT(.access), access, "Where one line for each exchange goes."),
+              key<LogOptions>("format", SY_AT(.format), format, "How lines look; auto is human on a terminal and JSON otherwise."),
+              key<LogOptions>("level", SY_AT(.level), level, "The least severe message that is written to stderr."),
+          }};
 }
 
 void check_http(const Node& node, HttpOptions& http, Reading& reading) {
   if (http.head.request_line_bytes_max <= http.head.head_bytes_max) return;
-  reading.problem(node, fmt::format("found request_line_bytes_max of {} and head_bytes_max of {}, allowed is a request line no larger than the head: raise "
-                                    "head_bytes_max", spell_size(http.head.request_line_bytes_max), spell_size(http.head.head_bytes_max)));
+  reading.problem(
+      node,
+      fmt::format("found request_line_bytes_max of {} and head_bytes_max of {}, allowed is a request line no larger than the head: raise "
+                  "head_bytes_max",
+                  spell_size(http.head.request_line_bytes_max), spell_size(http.head.head_bytes_max)));
 }
 
 Section<HttpOptions> http_table() {
-  return {"a map of limits on HTTP messages", {
-      key<HttpOptions>("request_line_bytes_max", SY_AT(.head.request_line_bytes_max), Size<std::uint32_t>{256, 64 << 10},
-                       "The longest request line; a longer one is answered with 414."),
-      key<HttpOptions>("head_bytes_max", SY_AT(.head.head_bytes_max), Size<std::uint32_t>{1024, 64 << 10},
-                       "The largest head, which is the request line and all fields; a larger one is answered with 431."),
-      key<HttpOptions>("field_count_max", SY_AT(.head.field_count_max), count(1, http::field_count_max),
-                       "The most header fields of one message; more are answered with 431."),
-      key<HttpOptions>("body_bytes_max", SY_AT(.body_bytes_max), body_size(), "The largest request body; a larger one is answered with 413."),
-      key<HttpOptions>("requests_per_connection_max", SY_AT(.requests_per_connection_max),
-                       Count<std::uint64_t>{1, 1'000'000'000, without_limit}, "Requests on one client connection before it is closed."),
-      key<HttpOptions>("client_half_close", SY_AT(.client_half_close),
-                       Choice<HalfClose>{{{"answer", HalfClose::answer}, {"abort", HalfClose::abort}}},
-                       "What becomes of a request whose client has ended its sending side: it is answered, or taken for given up."),
-  }, check_http};
+  return {
+      "a map of limits on HTTP messages",
+      {
+          key<HttpOptions>("request_line_bytes_max", SY_AT(.head.request_line_bytes_max), Size<std::uint32_t>{256, 64 << 10},
+                           "The longest request line; a longer one is answered with 414."),
+          key<HttpOptions>("head_bytes_max", SY_AT(.head.head_bytes_max), Size<std::uint32_t>{1024, 64 << 10},
+                           "The largest head, which is the request line and all fields; a larger one is answered with 431."),
+          key<HttpOptions>("field_count_max", SY_AT(.head.field_count_max), count(1, http::field_count_max),
+                           "The most header fields of one message; more are answered with 431."),
+          key<HttpOptions>("body_bytes_max", SY_AT(.body_bytes_max), body_size(),
+                           "The largest request body; a larger one is answered with 413."),
+          key<HttpOptions>("requests_per_connection_max", SY_AT(.requests_per_connection_max),
+                           Count<std::uint64_t>{1, 1'000'000'000, without_limit}, "Requests on one client connection before it is closed."),
+           key<HttpOptions>("client_half_close", SY_AT(.client_half_close),
+                            Choice<HalfClose>{{{"answer", HalfClose::answer}, {"abort", HalfClose::abort}}},
+                            "What becomes of a request whose client has ended its sending side: it is answered, or taken for given up."),
+      },
+      check_http};
 }
 
 Section<TimeoutOptions> timeouts_table() {
-  return {"a map of timeouts", {
-      key<TimeoutOptions>("header_read", SY_AT(.header_read), timeout(), "From the first byte of a request to the end of its head; then 408."),
-      key<TimeoutOptions>("body_idle", SY_AT(.body_idle), timeout_or_forever(), "Without a byte of a body moving, either way."),
-      key<TimeoutOptions>("idle", SY_AT(.idle), timeout_or_forever(), "Of a client connection between two requests."),
-      key<TimeoutOptions>("connect", SY_AT(.connect), timeout(), "To connect to a server."),
-      key<TimeoutOptions>("first_byte", SY_AT(.first_byte), timeout_or_forever(), "From the request sent to the first byte of the answer; then 504."),
-      key<TimeoutOptions>("total", SY_AT(.total), timeout_or_forever(), "A whole exchange, both bodies included."),
-      key<TimeoutOptions>("tunnel_idle", SY_AT(.tunnel_idle), timeout_or_forever(), "Of an upgraded connection, such as a WebSocket, without a byte."),
-      key<TimeoutOptions>("drain", SY_AT(.drain), Span{0s, 720h, forever}, "For exchanges under way after SIGTERM."),
-  }};
+  return {"a map of timeouts",
+          {
+              key<TimeoutOptions>("header_read", SY_AT(.header_read), timeout(),
+                                  "From the first byte of a request to the end of its head; then 408."),
+              key<TimeoutOptions>("body_idle", SY_AT(.body_idle), timeout_or_forever(), "Without a byte of a body moving, either way."),
+              key<TimeoutOptions>("idle", SY_AT(.idle), timeout_or_forever(), "Of a client connection between two requests."),
+              key<TimeoutOptions>("connect", SY_AT(.connect), timeout(), "To connect to a server."),
+              key<TimeoutOptions>("first_byte", SY_AT(.first_byte), timeout_or_forever(),
+                                  "From the request sent to the first byte of the answer; then 504."),
+              key<TimeoutOptions>("total", SY_AT(.total), timeout_or_forever(), "A whole exchange, both bodies included."),
+              key<TimeoutOptions>("tunnel_idle", SY_AT(.tunnel_idle), timeout_or_forever(),
+                                  "Of an upgraded connection, such as a WebSocket, without a byte."),
+              key<TimeoutOptions>("drain", SY_AT(.drain), Span{0s, 720h, forever}, "For exchanges under way after SIGTERM."),
+          }};
 }
 
 Section<ConnectionOptions> connections_table() {
-  return {"a map of limits on client connections", {
-      key<ConnectionOptions>("max", SY_AT(.connections_max), count(1, 10'000'000), "Client connections in all."),
-      key<ConnectionOptions>("per_client_max", SY_AT(.connections_per_client_max), Count<std::uint32_t>{1, 10'000'000, without_limit_32},
-                             "Connections from one address."),
-  }};
+  return {"a map of limits on client connections",
+          {
+              key<ConnectionOptions>("max", SY_AT(.connections_max), count(1, 10'000'000), "Client connections in all."),
+              key<ConnectionOptions>("per_client_max", SY_AT(.connections_per_client_max),
+                                     Count<std::uint32_t>{1, 10'000'000, without_limit_32}, "Connections from one address."),
+          }};
 }
 
 Section<ForwardedOptions> forwarded_table() {
-  const Choice<ForwardedStyle> style{{{"x_forwarded", ForwardedStyle::x_forwarded}, {"forwarded", ForwardedStyle::forwarded},
-                                      {"both", ForwardedStyle::both}, {"off", ForwardedStyle::off}}};
+  const Choice<ForwardedStyle> style{{{"x_forwarded", ForwardedStyle::x_forwarded},
+                                      {"forwarded", ForwardedStyle::forwarded},
+                                      {"both", ForwardedStyle::both},
+                                      {"off", ForwardedStyle::off}}};
   const List<TrustedNetwork> proxies{{}, "a list of networks such as [10.0.0.0/8, 192.168.1.7]"};
-  return {"a map of what servers are told about clients", {
-      key<ForwardedOptions>("style", SY_AT(.style), style, "The fields that tell a server who the client is: X-Forwarded-*, Forwarded (RFC 7239), both or none."),
-      key<ForwardedOptions>("trusted_proxies", SY_AT(.trusted_proxies), proxies, "Whose fields of this kind are believed and extended; everyone else's are removed.",
-                            "`[]`"),
-      key<ForwardedOptions>("via", SY_AT(.via), Switch{}, "Whether Via is added (RFC 9110 §7.6.3)."),
-  }};
+  return {"a map of what servers are told about clients",
+          {
+              key<ForwardedOptions>("style", SY_AT(.style), style,
+                                    "The fields that tell a server who the client is: X-Forwarded-*, Forwarded (RFC 7239), both or none."),
+              key<ForwardedOptions>("trusted_proxies", SY_AT(.trusted_proxies), proxies,
+                                    "Whose fields of this kind are believed and extended; everyone else's are removed.", "`[]`"),
+              key<ForwardedOptions>("via", SY_AT(.via), Switch{}, "Whether Via is added (RFC 9110 §7.6.3)."),
+          }};
 }
 
 Section<ListenerOptions> listener_table() {
-  return {"a map with the keys of a listener", {
-      required<ListenerOptions>("bind", SY_AT(.bind), BindAddress{}, "Where connections are accepted."),
-      key<ListenerOptions>("status_pages", SY_AT(.status_pages), Switch{}, "Whether `/__health__`, `/__status__` and `/__metrics__` are answered here."),
-  }};
+  return {"a map with the keys of a listener",
+          {
+              required<ListenerOptions>("bind", SY_AT(.bind), BindAddress{}, "Where connections are accepted."),
+              key<ListenerOptions>("status_pages", SY_AT(.status_pages), Switch{},
+                                   "Whether `/__health__`, `/__status__` and `/__metrics__` are answered here."),
+          }};
 }
 
 Section<MatchOptions> match_table() {
   const NonEmpty<MatchText> host{{"a host such as api.example.com or *.example.com", host_problem}};
   const NonEmpty<MatchText> path{{"a path such as /exact, /prefix/* or /users/*/posts", path_problem}};
   const NonEmpty<List<MatchText>> method{{{"a method such as GET", method_problem}, "a method or a list of methods", Single::allowed}};
-  return {"a map of what a request must be like", {
-      key<MatchOptions>("host", SY_AT(.host), host, "The host that the request is for; with or without a port.", "any"),
-      key<MatchOptions>("path", SY_AT(.path), path, "The path; a last `/*` stands for everything below, `*` elsewhere for one segment.", "any"),
-      key<MatchOptions>("method", SY_AT(.methods), method, "The method.", "any"),
-      key<MatchOptions>("headers", SY_AT(.headers), NonEmpty<HeaderMatches>{}, "Fields that the request must have, all of them.", "none"),
-  }};
+  return {"a map of what a request must be like",
+          {
+              key<MatchOptions>("host", SY_AT(.host), host, "The host that the request is for; with or without a port.", "any"),
+              key<MatchOptions>("path", SY_AT(.path), path,
+                                "The path; a last `/*` stands for everything below, `*` elsewhere for one segment.", "any"),
+              key<MatchOptions>("method", SY_AT(.methods), method, "The method.", "any"),
+              key<MatchOptions>("headers", SY_AT(.headers), NonEmpty<HeaderMatches>{}, "Fields that the request must have, all of them.",
+                                "none"),
+          }};
 }
 
 Section<HeaderEdits> edits_table(EditedSide side) {
-  const Text name{"a field name", side == EditedSide::request ? [](std::string_view text) { return check_edited_name(text, EditedSide::request); }
-                                                              : [](std::string_view text) { return check_edited_name(text, EditedSide::response); }};
-  return {"a map with the keys remove, set and add", {
-      key<HeaderEdits>("remove", SY_AT(.remove), NonEmpty<List<Text>>{{name, "a list of field names", Single::allowed}}, "Fields to remove; done first.", "none"),
-      key<HeaderEdits>("set", SY_AT(.set), NonEmpty<HeaderFields>{{side, Single::refused}}, "Fields to replace, or to add where they are absent.", "none"),
-      key<HeaderEdits>("add", SY_AT(.add), NonEmpty<HeaderFields>{{side, Single::allowed}}, "Fields to add beside those of the same name; done last.", "none"),
-  }};
+  const Text name{"a field name", side == EditedSide::request
+                                      ? [](std::string_view text) { return check_edited_name(text, EditedSide::request); }
+                                      : [](std::string_view text) { return check_edited_name(text, EditedSide::response); }};
+  return {"a map with the keys remove, set and add",
+          {
+              key<HeaderEdits>("remove", SY_AT(.remove), NonEmpty<List<Text>>{{name, "a list of field names", Single::allowed}},
+                               "Fields to remove; done first.", "none"),
+              key<HeaderEdits>("set", SY_AT(.set), NonEmpty<HeaderFields>{{side, Single::refused}},
+                               "Fields to replace, or to add where they are absent.", "none"),
+              key<HeaderEdits>("add", SY_AT(.add), NonEmpty<HeaderFields>{{side, Single::allowed}},
+                               "Fields to add beside those of the same name; done last.", "none"),
+          }};
 }
 
 Section<RouteOptions> route_timeouts_table() {
-  return {"a map with the keys first_byte and total", {
-      key<RouteOptions>("first_byte", SY_AT(.first_byte_timeout), Optional<Span>{timeout_or_forever()}, "As `timeouts.first_byte`, for this route.",
-                        "`timeouts.first_byte`"),
-      key<RouteOptions>("total", SY_AT(.total_timeout), Optional<Span>{timeout_or_forever()}, "As `timeouts.total`, for this route.", "`timeouts.total`"),
-  }};
+  return {"a map with the keys first_byte and total",
+          {
+              key<RouteOptions>("first_byte", SY_AT(.first_byte_timeout), Optional<Span>{timeout_or_forever()},
+                                "As `timeouts.first_byte`, for this route.", "`timeouts.first_byte`"),
+              key<RouteOptions>("total", SY_AT(.total_timeout), Optional<Span>{timeout_or_forever()},
+                                "As `timeouts.total`, for this route.", "`timeouts.total`"),
+          }};
 }
 
 Section<RouteOptions> route_table() {
-  return {"a map with the keys of a route", {
-      key<RouteOptions>("name", SY_AT(.name), NonEmpty<Text>{{"a name of up to 256 printable characters", check_route_name}},
-                        "What logs and metrics call the route; once in the file.", "made from the match"),
-      key<RouteOptions>("match", SY_AT(.match), match_table(), "What a request must be like to take this route.", "everything"),
-      required<RouteOptions>("pool", SY_AT(.pool), Text{"the name of a pool", check_name}, "Where the request goes."),
-      key<RouteOptions>("host", SY_AT(.host), RouteHost{}, "The Host field that servers see: the client's, the server's own address, or this text."),
-      key<RouteOptions>("request_headers", SY_AT(.request_headers), edits_table(EditedSide::request), "Edits of the request before a server sees it.", "none"),
-      key<RouteOptions>("response_headers", SY_AT(.response_headers), edits_table(EditedSide::response), "Edits of the response before the client sees it.", "none"),
-      key<RouteOptions>("timeouts", SY_AT(), route_timeouts_table(), "Timeouts of this route.", "those of `timeouts`"),
-      key<RouteOptions>("body_bytes_max", SY_AT(.body_bytes_max), Optional<Size<std::uint64_t>>{body_size()}, "As `http.body_bytes_max`, for this route.",
-                        "`http.body_bytes_max`"),
-  }};
+  return {"a map with the keys of a route",
+          {
+              key<RouteOptions>("name", SY_AT(.name), NonEmpty<Text>{{"a name of up to 256 printable characters", check_route_name}},
+                                "What logs and metrics call the route; once in the file.", "made from the match"),
+              key<RouteOptions>("match", SY_AT(.match), match_table(), "What a request must be like to take this route.", "everything"),
+              required<RouteOptions>("pool", SY_AT(.pool), Text{"the name of a pool", check_name}, "Where the request goes."),
+              key<RouteOptions>("host", SY_AT(.host), RouteHost{},
+                                "The Host field that servers see: the client's, the server's own address, or this text."),
+              key<RouteOptions>("request_headers", SY_AT(.request_headers), edits_table(EditedSide::request),
+                                "Edits of the request before a server sees it.", "none"),
+              key<RouteOptions>("response_headers", SY_AT(.response_headers), edits_table(EditedSide::response),
+                                "Edits of the response before the client sees it.", "none"),
+              key<RouteOptions>("timeouts", SY_AT(), route_timeouts_table(), "Timeouts of this route.", "those of `timeouts`"),
+              key<RouteOptions>("body_bytes_max", SY_AT(.body_bytes_max), Optional<Size<std::uint64_t>>{body_size()},
+                                "As `http.body_bytes_max`, for this route.", "`http.body_bytes_max`"),
+          }};
 }
 
 Section<ServerOptions> server_table() {
-  return {"an address, or a map with the keys of a server", {
-      required<ServerOptions>("address", SY_AT(), ServerAddress{}, "Where the server is; a name is resolved."),
-      key<ServerOptions>("weight", SY_AT(.weight), count(1, weight_max), "Its share of the pool's load, in proportion to the other servers' weights."),
-      key<ServerOptions>("id", SY_AT(.id), NonEmpty<Text>{{"a name of letters, digits and . _ - : [ ]", check_server_id}},
-                         "What logs and metrics call it; once in a pool.", "the address"),
-      key<ServerOptions>("labels", SY_AT(.labels), NonEmpty<Labels>{}, "Names and values of your own.", "none"),
-  }};
+  return {"an address, or a map with the keys of a server",
+          {
+              required<ServerOptions>("address", SY_AT(), ServerAddress{}, "Where the server is; a name is resolved."),
+              key<ServerOptions>("weight", SY_AT(.weight), count(1, weight_max),
+                                 "Its share of the pool's load, in proportion to the other servers' weights."),
+              key<ServerOptions>("id", SY_AT(.id), NonEmpty<Text>{{"a name of letters, digits and . _ - : [ ]", check_server_id}},
+                                 "What logs and metrics call it; once in a pool.", "the address"),
+              key<ServerOptions>("labels", SY_AT(.labels), NonEmpty<Labels>{}, "Names and values of your own.", "none"),
+          }};
 }
 
 Section<HealthOptions> health_table() {
   const auto check = [](const Node& node, HealthOptions& health, Reading& reading) {
     if (health.timeout <= health.interval) return;
-    reading.warn(node, fmt::format("the timeout of {} is longer than the interval of {}: a server that hangs is noticed late; make the timeout shorter",
-                                   spell_duration(health.timeout), spell_duration(health.interval)));
+    reading.warn(
+        node,
+        fmt::format("the timeout of {} is longer than the interval of {}: a server that hangs is noticed late; make the timeout shorter",
+                    spell_duration(health.timeout), spell_duration(health.interval)));
   };
-  return {"a map with the keys of a health check", {
-      key<HealthOptions>("path", SY_AT(.path), Text{"a path such as /health", check_health_path}, "What is asked for with GET; 200 is healthy."),
-      key<HealthOptions>("interval", SY_AT(.interval), Span{10ms, 24h}, "Between two checks of one server."),
-      key<HealthOptions>("timeout", SY_AT(.timeout), Span{1ms, 1h}, "For one check."),
-      key<HealthOptions>("fall", SY_AT(.fall), count(1, 1000), "Failures in a row until a server is taken out."),
-      key<HealthOptions>("rise", SY_AT(.rise), count(1, 1000), "Successes in a row until it is back."),
-  }, check};
+  return {"a map with the keys of a health check",
+          {
+              key<HealthOptions>("path", SY_AT(.path), Text{"a path such as /health", check_health_path},
+                                 "What is asked for with GET; 200 is healthy."),
+              key<HealthOptions>("interval", SY_AT(.interval), Span{10ms, 24h}, "Between two checks of one server."),
+              key<HealthOptions>("timeout", SY_AT(.timeout), Span{1ms, 1h}, "For one check."),
+              key<HealthOptions>("fall", SY_AT(.fall), count(1, 1000), "Failures in a row until a server is taken out."),
+              key<HealthOptions>("rise", SY_AT(.rise), count(1, 1000), "Successes in a row until it is back."),
+          },
+          check};
 }
 
 Section<KeepaliveOptions> keepalive_table() {
-  return {"a map with the keys idle_connections_max and idle_timeout", {
-      key<KeepaliveOptions>("idle_connections_max", SY_AT(.idle_connections_max), count(0, 1'000'000), "Idle connections that one worker keeps open to one server."),
-      key<KeepaliveOptions>("idle_timeout", SY_AT(.idle_timeout), timeout(), "How long; keep it shorter than the server's own."),
-  }};
+  return {"a map with the keys idle_connections_max and idle_timeout",
+          {
+              key<KeepaliveOptions>("idle_connections_max", SY_AT(.idle_connections_max), count(0, 1'000'000),
+                                    "Idle connections that one worker keeps open to one server."),
+              key<KeepaliveOptions>("idle_timeout", SY_AT(.idle_timeout), timeout(), "How long; keep it shorter than the server's own."),
+          }};
 }
 
 Section<PoolOptions> pool_table() {
@@ -179,33 +219,42 @@ Section<PoolOptions> pool_table() {
     const Reading::Step step(reading, "servers");
     check_servers(*list, pool.servers, reading);
   };
-  return {"a map with the keys of a pool", {
-      key<PoolOptions>("algorithm", SY_AT(.algorithm), algorithm, "How a server is chosen: in turn by weight, the least busy by weight, or by the client's address."),
-      required<PoolOptions>("servers", SY_AT(.servers), servers, "The servers; a bare text is an address."),
-      key<PoolOptions>("health", SY_AT(.health), Optional<Section<HealthOptions>>{health_table()}, "How servers are checked; `{}` for the defaults.",
-                       "none: every server is taken as healthy"),
-      key<PoolOptions>("keepalive", SY_AT(.keepalive), keepalive_table(), "Connections to servers that are kept for the next request."),
-      key<PoolOptions>("tries_max", SY_AT(.tries_max), count(1, 100), "Servers that are tried for one request that has reached nobody."),
-  }, check};
+  return {
+      "a map with the keys of a pool",
+      {
+          key<PoolOptions>("algorithm", SY_AT(.algorithm), algorithm,
+                           "How a server is chosen: in turn by weight, the least busy by weight, or by the client's address."),
+          required<PoolOptions>("servers", SY_AT(.servers), servers, "The servers; a bare text is an address."),
+          key<PoolOptions>("health", SY_AT(.health), Optional<Section<HealthOptions>>{health_table()},
+                           "How servers are checked; `{}` for the defaults.", "none: every server is taken as healthy"),
+          key<PoolOptions>("keepalive", SY_AT(.keepalive), keepalive_table(), "Connections to servers that are kept for the next request."),
+          key<PoolOptions>("tries_max", SY_AT(.tries_max), count(1, 8),
+                           "Servers that are tried for one request that has reached nobody."),
+      },
+      check};
 }
 
 Section<Options> options_table() {
   const Count<std::uint32_t> workers{1, 1024, Word<std::uint32_t>{"auto", 0}};
-  return {"a map with the keys of a configuration", {
-      key<Options>("workers", SY_AT(.workers), workers, "Threads that serve; auto is one for each core."),
-      key<Options>("spin", SY_AT(.spin), Span{0s, 1s}, "How long an idle worker polls before it sleeps; lowers the latency of a lone connection and burns a core."),
-      key<Options>("metrics", SY_AT(.metrics), Switch{}, "Whether exchanges are counted and timed."),
-      key<Options>("log", SY_AT(.log), log_table(), "What is logged, where and how."),
-      key<Options>("http", SY_AT(.http), http_table(), "Limits on HTTP messages."),
-      key<Options>("timeouts", SY_AT(.timeouts), timeouts_table(), "How long each phase may take."),
-      key<Options>("connections", SY_AT(.connections), connections_table(), "Limits on client connections."),
-      key<Options>("forwarded", SY_AT(.forwarded), forwarded_table(), "What servers are told about clients."),
-      key<Options>("listeners", SY_AT(.listeners), NonEmpty<List<Section<ListenerOptions>>>{{listener_table(), "a list of listeners, at least one"}},
-                   "Where connections are accepted.", "**required**"),
-      key<Options>("routes", SY_AT(.routes), NonEmpty<List<Section<RouteOptions>>>{{route_table(), "a list of routes, at least one"}},
-                   "Which request goes to which pool.", "with one pool: everything goes there"),
-      key<Options>("pools", SY_AT(.pools), NonEmpty<PoolMap>{{pool_table()}}, "The pools of servers by name.", "**required**"),
-  }};
+  return {
+      "a map with the keys of a configuration",
+      {
+          key<Options>("workers", SY_AT(.workers), workers, "Threads that serve; auto is one for each core."),
+          key<Options>("spin", SY_AT(.spin), Span{0s, 1s},
+                       "How long an idle worker polls before it sleeps; lowers the latency of a lone connection and burns a core."),
+          key<Options>("metrics", SY_AT(.metrics), Switch{}, "Whether exchanges are counted and timed."),
+          key<Options>("log", SY_AT(.log), log_table(), "What is logged, where and how."),
+          key<Options>("http", SY_AT(.http), http_table(), "Limits on HTTP messages."),
+          key<Options>("timeouts", SY_AT(.timeouts), timeouts_table(), "How long each phase may take."),
+          key<Options>("connections", SY_AT(.connections), connections_table(), "Limits on client connections."),
+          key<Options>("forwarded", SY_AT(.forwarded), forwarded_table(), "What servers are told about clients."),
+          key<Options>("listeners", SY_AT(.listeners),
+                       NonEmpty<List<Section<ListenerOptions>>>{{listener_table(), "a list of listeners, at least one"}},
+                       "Where connections are accepted.", "**required**"),
+          key<Options>("routes", SY_AT(.routes), NonEmpty<List<Section<RouteOptions>>>{{route_table(), "a list of routes, at least one"}},
+                       "Which request goes to which pool.", "with one pool: everything goes there"),
+          key<Options>("pools", SY_AT(.pools), NonEmpty<PoolMap>{{pool_table()}}, "The pools of servers by name.", "**required**"),
+      }};
 }
 
 }  // namespace

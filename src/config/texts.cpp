@@ -23,7 +23,8 @@ std::optional<std::string> check_length(std::string_view text, std::size_t max) 
 
 // Letters, digits and `marks`.
 std::optional<std::string> check_characters(std::string_view text, std::string_view marks) {
-  const auto wrong = std::ranges::find_if(text, [&](char c) { return !is_digit(c) && !is_letter(c) && marks.find(c) == std::string_view::npos; });
+  const auto wrong =
+      std::ranges::find_if(text, [&](char c) { return !is_digit(c) && !is_letter(c) && marks.find(c) == std::string_view::npos; });
   if (wrong == text.end()) return std::nullopt;
   const bool ascii = static_cast<unsigned char>(*wrong) < 0x80;
   return ascii ? fmt::format("has the character {}", quote(std::string_view(&*wrong, 1))) : "has letters that are not ASCII";
@@ -33,7 +34,8 @@ std::optional<std::string> check_characters(std::string_view text, std::string_v
 
 bool is_token(std::string_view text) {
   constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [&](char c) { return is_digit(c) || is_letter(c) || marks.find(c) != std::string_view::npos; });
+  return !text.empty() &&
+         std::ranges::all_of(text, [&](char c) { return is_digit(c) || is_letter(c) || marks.find(c) != std::string_view::npos; });
 }
 
 std::optional<std::string> check_name(std::string_view text) {
@@ -59,7 +61,8 @@ std::optional<std::string> check_access_log(std::string_view text) {
   if (std::ranges::any_of(text, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; })) return "has a control character";
   // A bare word would be a file of that name in the working directory, and is more likely a misspelt word.
   const bool word = text.find_first_of("/.") == std::string_view::npos && text != "stdout" && text != "off";
-  if (word) return fmt::format("is neither stdout nor off: write \"./{}\" for a file of that name{}", text, did_you_mean(text, {"stdout", "off"}));
+  if (word)
+    return fmt::format("is neither stdout nor off: write \"./{}\" for a file of that name{}", text, did_you_mean(text, {"stdout", "off"}));
   return std::nullopt;
 }
 
@@ -73,6 +76,7 @@ std::optional<std::string> check_health_path(std::string_view text) {
 
 std::optional<std::string> host_problem(std::string_view text) {
   if (text.empty()) return "the host is empty: leave it out to match every host";
+  if (const auto wrong = check_length(text, 255)) return "the host " + *wrong;
   MatchOptions match;
   match.host = text;
   return match_problem(match);
@@ -80,12 +84,14 @@ std::optional<std::string> host_problem(std::string_view text) {
 
 std::optional<std::string> path_problem(std::string_view text) {
   if (text.empty()) return "the path is empty: leave it out to match every path";
+  if (const auto wrong = check_length(text, match_path_bytes_max)) return "the path " + *wrong;
   MatchOptions match;
   match.path = text;
   return match_problem(match);
 }
 
 std::optional<std::string> method_problem(std::string_view text) {
+  if (const auto wrong = check_length(text, 64)) return "the method " + *wrong;
   MatchOptions match;
   match.methods.emplace_back(text);
   return match_problem(match);
@@ -99,7 +105,8 @@ std::optional<std::string> check_field_name(std::string_view text) {
 
 std::optional<std::string> check_field_value(std::string_view text) {
   if (text.size() > 8192) return "is longer than 8192 characters";
-  if (text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) return "has a line break or NUL, which would end the field";
+  if (text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos)
+    return "has a line break or NUL, which would end the field";
   const bool clean = std::ranges::all_of(text, [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); });
   if (!clean) return "has a control character";
   if (trim(text) != text) return "begins or ends with white space";
@@ -109,7 +116,8 @@ std::optional<std::string> check_field_value(std::string_view text) {
 std::optional<std::string> check_route_host(std::string_view text) {
   if (text == "client" || text == "server") return std::nullopt;
   if (auto wrong = check_length(text, 255)) return wrong;
-  if (text.find("://") != std::string_view::npos || text.find('/') != std::string_view::npos) return "is not a host: leave out what stands before and after it";
+  if (text.find("://") != std::string_view::npos || text.find('/') != std::string_view::npos)
+    return "is not a host: leave out what stands before and after it";
   if (!parse_host(text) && !parse_host_port(text)) return "is not a host";
   return std::nullopt;
 }
@@ -123,13 +131,20 @@ std::optional<std::string> check_edited_name(std::string_view name, EditedSide s
   // Where a message ends and what a connection does belongs to the proxy: an edit would let two parties see different messages.
   constexpr std::string_view framing = "says where a message ends, which the proxy alone decides: remove this edit";
   constexpr std::string_view hop = "belongs to one connection, which the proxy manages itself (RFC 9110 §7.6.1): remove this edit";
-  constexpr std::array<Refusal, 9> refused{{{"content-length", framing}, {"transfer-encoding", framing}, {"trailer", framing},
-                                            {"connection", hop}, {"keep-alive", hop}, {"proxy-connection", hop},
-                                            {"te", hop}, {"upgrade", hop}, {"http2-settings", hop}}};
+  constexpr std::array<Refusal, 9> refused{{{"content-length", framing},
+                                            {"transfer-encoding", framing},
+                                            {"trailer", framing},
+                                            {"connection", hop},
+                                            {"keep-alive", hop},
+                                            {"proxy-connection", hop},
+                                            {"te", hop},
+                                            {"upgrade", hop},
+                                            {"http2-settings", hop}}};
   for (const Refusal& refusal : refused) {
     if (equals_ignoring_case(name, refusal.name)) return std::string(refusal.reason);
   }
-  if (side == EditedSide::request && equals_ignoring_case(name, "host")) return R"(is set by the route's key "host": write host: client, server or a name there)";
+  if (side == EditedSide::request && equals_ignoring_case(name, "host"))
+    return R"(is set by the route's key "host": write host: client, server or a name there)";
   return std::nullopt;
 }
 

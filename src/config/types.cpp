@@ -20,7 +20,9 @@ Json text_schema(const std::string& pattern) { return {{"type", "string"}, {"pat
 
 Json choice_schema(std::vector<std::string> names) { return {{"enum", std::move(names)}}; }
 
-std::string or_word(const std::string& words, const std::string& word) { return word.empty() ? words : fmt::format("{}, or {}", words, word); }
+std::string or_word(const std::string& words, const std::string& word) {
+  return word.empty() ? words : fmt::format("{}, or {}", words, word);
+}
 
 void Span::read(const Node& node, Duration& value, Reading& reading) const {
   if (read_word(node, word, value) || !read_scalar(node, Quotes::allowed, words(), reading)) return;
@@ -41,7 +43,9 @@ Json Span::schema() const {
   return word ? Json{{"anyOf", {spelled, choice_schema({word->text})}}} : spelled;
 }
 
-std::string Span::words() const { return or_word(fmt::format("a duration from {} to {}", spell_duration(min), spell_duration(max)), word ? word->text : ""); }
+std::string Span::words() const {
+  return or_word(fmt::format("a duration from {} to {}", spell_duration(min), spell_duration(max)), word ? word->text : "");
+}
 
 void Seconds::read(const Node& node, Duration& value, Reading& reading) const {
   if (!read_scalar(node, Quotes::refused, words(), reading)) return;

@@ -98,11 +98,14 @@ struct Size {
   }
   Json write(Number value) const { return word && value == word->value ? Json(word->text) : Json(spell_size(value)); }
   Json schema() const {
-    std::vector<Json> spellings{{{"type", "integer"}, {"minimum", min}, {"maximum", max}}, text_schema(R"(^[0-9]+(\.[0-9]+)?(KiB|MiB|GiB|kB|MB|GB)?$)")};
+    std::vector<Json> spellings{{{"type", "integer"}, {"minimum", min}, {"maximum", max}},
+                                text_schema(R"(^[0-9]+(\.[0-9]+)?(KiB|MiB|GiB|kB|MB|GB)?$)")};
     if (word) spellings.push_back(choice_schema({word->text}));
     return {{"anyOf", spellings}};
   }
-  std::string words() const { return or_word(fmt::format("a size from {} to {}", spell_size(min), spell_size(max)), word ? word->text : ""); }
+  std::string words() const {
+    return or_word(fmt::format("a size from {} to {}", spell_size(min), spell_size(max)), word ? word->text : "");
+  }
 };
 
 // A time with its unit.

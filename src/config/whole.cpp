@@ -25,8 +25,9 @@ void check_listeners(const Node& root, const Options& options, Reading& reading)
     if (inserted) continue;
     const Reading::Step in(reading, "listeners");
     const Reading::Step step(reading, i);
-    reading.problem(list->items[i], fmt::format("found a second listener on {}, allowed is one: the first is in line {}; remove one or change its port", bind,
-                                                first->second));
+    reading.problem(list->items[i],
+                    fmt::format("found a second listener on {}, allowed is one: the first is in line {}; remove one or change its port",
+                                bind, first->second));
   }
 }
 
@@ -56,7 +57,8 @@ void check_route_pools(const Node& list, const Options& options, Reading& readin
     const Reading::Step in(reading, "routes");
     const Reading::Step step(reading, i);
     const Reading::Step key(reading, "pool");
-    reading.problem(*at, fmt::format("found the pool {}, which does not exist; allowed is {}{}", quote(name), any_of(names), did_you_mean(name, names)));
+    reading.problem(*at, fmt::format("found the pool {}, which does not exist; allowed is {}{}", quote(name), any_of(names),
+                                     did_you_mean(name, names)));
   }
 }
 
@@ -99,8 +101,10 @@ void check_matches(const Node& list, const Options& options, Reading& reading) {
     const std::size_t second = indices[duplicate.second];
     const Reading::Step in(reading, "routes");
     const Reading::Step step(reading, second);
-    reading.problem(list.items[second], fmt::format("found the same match as that of routes[{}] in line {}, so this route would never be taken; change or "
-                                                    "remove one", first, list.items[first].line));
+    reading.problem(list.items[second],
+                    fmt::format("found the same match as that of routes[{}] in line {}, so this route would never be taken; change or "
+                                "remove one",
+                                first, list.items[first].line));
   }
 }
 
@@ -116,8 +120,11 @@ void check_names(const Node& list, Options& options, Reading& reading) {
     if (!named && names.contains(route.name)) route.name += fmt::format(" #{}", i);
     const auto [first, inserted] = names.emplace(route.name, i);
     if (inserted || route.name.empty()) continue;
-    reading.problem(list.items[i], fmt::format("found the name {} a second time, allowed is once: routes[{}] in line {} has it too; give this route another "
-                                               "name", quote(route.name), first->second, list.items[first->second].line));
+    reading.problem(
+        list.items[i],
+        fmt::format("found the name {} a second time, allowed is once: routes[{}] in line {} has it too; give this route another "
+                    "name",
+                    quote(route.name), first->second, list.items[first->second].line));
   }
 }
 
@@ -136,7 +143,8 @@ void check_trust(const Node& root, const Options& options, Reading& reading) {
   for (std::size_t i = 0; i < options.forwarded.trusted_proxies.size() && i < list->items.size(); ++i) {
     const std::string text = options.forwarded.trusted_proxies[i].to_string();
     if (text != "0.0.0.0/0" && text != "::/0") continue;
-    const Reading::Step in(reading, "forwarded.trusted_proxies");
+    const Reading::Step section(reading, "forwarded");
+    const Reading::Step in(reading, "trusted_proxies");
     const Reading::Step step(reading, i);
     reading.warn(list->items[i], "everybody is trusted to say who the client is: name the networks of your own proxies");
   }
@@ -157,7 +165,9 @@ void check_whole(const Node& root, Options& options, Reading& reading) {
     route.pool = options.pools.front().name;
   } else if (options.pools.size() > 1) {
     const std::string& first = options.pools.front().name;
-    reading.problem(root, fmt::format(R"("routes" is missing, allowed is that with one pool only; add "routes: [{{match: {{path: /*}}, pool: {}}}]")", first));
+    reading.problem(
+        root, fmt::format(R"("routes" is missing, allowed is that with one pool only; add "routes: [{{match: {{path: /*}}, pool: {}}}]")",
+                          first));
   }
   check_trust(root, options, reading);
 }

@@ -74,7 +74,8 @@ TEST(Load, takes_every_key) {
 }
 
 TEST(Load, reads_json_with_tabs) {
-  const Options options = load("{\n\t\"listeners\": [{\"bind\": \"127.0.0.1:80\"}],\n\t\"pools\": {\"a\": {\n\t\t\"servers\": [\"b:1\"]}}\n}\n");
+  const Options options =
+      load("{\n\t\"listeners\": [{\"bind\": \"127.0.0.1:80\"}],\n\t\"pools\": {\"a\": {\n\t\t\"servers\": [\"b:1\"]}}\n}\n");
   EXPECT_EQ(options.pools.at(0).servers.at(0).host, "b");
 }
 
@@ -84,7 +85,8 @@ TEST(Load, reads_document_marks_and_a_byte_order_mark) {
 }
 
 TEST(Load, takes_numbers_for_texts) {
-  const Options options = load("listeners: [{bind: 127.0.0.1:80}]\npools: {app: {servers: [{address: 'a:1', id: 100, labels: {policy: 111}}]}}\n");
+  const Options options =
+      load("listeners: [{bind: 127.0.0.1:80}]\npools: {app: {servers: [{address: 'a:1', id: 100, labels: {policy: 111}}]}}\n");
   EXPECT_EQ(options.pools.at(0).servers.at(0).id, "100");
   EXPECT_EQ(options.pools.at(0).servers.at(0).labels.at("policy"), "111");
 }
@@ -121,7 +123,8 @@ TEST(Load, gives_a_short_loadx_file_the_defaults_of_that_system) {
 }
 
 TEST(Load, takes_every_key_of_a_loadx_file) {
-  const Options options = load(R"({"proxy_port": 81, "proxy_host": "localhost", "algorithm": "ip_hash", "backend_servers": [{"host": "a", "port": 1, "weight": 3}],
+  const Options options = load(
+      R"({"proxy_port": 81, "proxy_host": "localhost", "algorithm": "ip_hash", "backend_servers": [{"host": "a", "port": 1, "weight": 3}],
     "health_check_interval": 0.5, "health_check_timeout": 2, "max_connections": 7, "connection_timeout": 3, "request_timeout": 4,
     "enable_logging": false, "enable_metrics": false})");
   EXPECT_EQ(options.listeners.at(0).bind.to_string(), "127.0.0.1:81");
@@ -137,29 +140,34 @@ TEST(Load, takes_every_key_of_a_loadx_file) {
 }
 
 TEST(Load, warns_of_what_is_probably_not_meant) {
-  const auto loaded = load_text("listeners: [{bind: 127.0.0.1:80}]\n"
-                                "forwarded: {trusted_proxies: [0.0.0.0/0]}\n"
-                                "routes: [{pool: a}]\n"
-                                "pools:\n"
-                                "  a: {servers: ['a:1'], health: {interval: 1s, timeout: 2s}}\n"
-                                "  b: {servers: ['a:1']}\n", "t");
+  const auto loaded = load_text(
+      "listeners: [{bind: 127.0.0.1:80}]\n"
+      "forwarded: {trusted_proxies: [0.0.0.0/0]}\n"
+      "routes: [{pool: a}]\n"
+      "pools:\n"
+      "  a: {servers: ['a:1'], health: {interval: 1s, timeout: 2s}}\n"
+      "  b: {servers: ['a:1']}\n",
+      "t");
   ASSERT_TRUE(loaded);
   ASSERT_EQ(loaded->warnings.size(), 3U);
-  EXPECT_EQ(to_string(loaded->warnings[0]), "t:5:33: pools.a.health: the timeout of 2s is longer than the interval of 1s: a server that hangs is noticed late; "
-                                            "make the timeout shorter");
+  EXPECT_EQ(to_string(loaded->warnings[0]),
+            "t:5:33: pools.a.health: the timeout of 2s is longer than the interval of 1s: a server that hangs is noticed late; "
+            "make the timeout shorter");
   EXPECT_EQ(to_string(loaded->warnings[1]), "t:6:3: pools.b: no route leads to this pool: add one or remove the pool");
-  EXPECT_EQ(to_string(loaded->warnings[2]), "t:2:31: forwarded.trusted_proxies[0]: everybody is trusted to say who the client is: name the networks of your own "
-                                            "proxies");
+  EXPECT_EQ(to_string(loaded->warnings[2]),
+            "t:2:31: forwarded.trusted_proxies[0]: everybody is trusted to say who the client is: name the networks of your own "
+            "proxies");
 }
 
 TEST(Expand, keeps_what_needs_quotes) {
-  const Options options = load("listeners: [{bind: 127.0.0.1:80}]\n"
-                               "log: {access: 'off'}\n"
-                               "routes:\n"
-                               "  - pool: 'null'\n"
-                               "    name: \"a: b # c \\\" \\\\ ~\"\n"
-                               "    request_headers: {set: {X-A: 'yes', X-B: '', X-C: '0x10', X-D: '- \"q\"', X-E: '\u00e9: {'}}\n"
-                               "pools: {'null': {servers: ['a:1'], health: {path: '/?a=b&c'}}}\n");
+  const Options options = load(
+      "listeners: [{bind: 127.0.0.1:80}]\n"
+      "log: {access: 'off'}\n"
+      "routes:\n"
+      "  - pool: 'null'\n"
+      "    name: \"a: b # c \\\" \\\\ ~\"\n"
+      "    request_headers: {set: {X-A: 'yes', X-B: '', X-C: '0x10', X-D: '- \"q\"', X-E: '\u00e9: {'}}\n"
+      "pools: {'null': {servers: ['a:1'], health: {path: '/?a=b&c'}}}\n");
   const Options again = load(expand(options));
   EXPECT_EQ(again.log.access, "off");
   EXPECT_EQ(again.routes.at(0).name, "a: b # c \" \\ ~");
@@ -177,8 +185,9 @@ TEST(Expand, keeps_what_needs_quotes) {
 
 TEST(Expand, writes_every_default_out) {
   const std::string text = expand(load(small));
-  for (const char* line : {"workers: auto\n", "spin: 0s\n", "  access: stdout\n", "  head_bytes_max: 32KiB\n", "  total: unlimited\n", "  per_client_max: unlimited\n",
-                           "  style: x_forwarded\n", "    weight: 1\n", "    tries_max: 3\n", "      idle_timeout: 55s\n"}) {
+  for (const char* line :
+       {"workers: auto\n", "spin: 0s\n", "  access: stdout\n", "  head_bytes_max: 32KiB\n", "  total: unlimited\n",
+        "  per_client_max: unlimited\n", "  style: x_forwarded\n", "    weight: 1\n", "    tries_max: 3\n", "      idle_timeout: 55s\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << text;
   }
 }

@@ -21,7 +21,8 @@ TEST(Duration, without_unit_is_told_how_to_write_it) {
 }
 
 TEST(Duration, refuses_what_is_none) {
-  for (const char* text : {"", "s", "-1s", "+1s", "1 s", "1d", "1S", "1.s", ".5s", "1..5s", "1e3s", "99999999999999999999s", "9999999h", "0.5ns"}) {
+  for (const char* text :
+       {"", "s", "-1s", "+1s", "1 s", "1d", "1S", "1.s", ".5s", "1..5s", "1e3s", "99999999999999999999s", "9999999h", "0.5ns"}) {
     EXPECT_FALSE(parse_duration(text)) << text;
   }
 }
@@ -52,7 +53,8 @@ TEST(Size, is_bytes_or_has_a_unit) {
 }
 
 TEST(Size, refuses_what_is_none) {
-  for (const char* text : {"", "8k", "8K", "8 KiB", "-1", "1.5", "1.5.5kB", "99999999999999999999", "99999999999GiB", "KiB"}) EXPECT_FALSE(parse_size(text)) << text;
+  for (const char* text : {"", "8k", "8K", "8 KiB", "-1", "1.5", "1.5.5kB", "99999999999999999999", "99999999999GiB", "KiB"})
+    EXPECT_FALSE(parse_size(text)) << text;
 }
 
 TEST(Size, is_spelled_in_the_largest_whole_unit) {

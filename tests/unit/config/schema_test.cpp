@@ -1,0 +1,75 @@
+// The schema and the reference know every key that the tables know.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "config/load.hpp"
+#include "config/tables.hpp"
+
+namespace steelyard::config {
+namespace {
+
+// Every name under "properties", wherever it is.
+void collect(const nlohmann::json& schema, std::set<std::string>& names) {
+  if (schema.is_object() && schema.contains("properties")) {
+    for (const auto& [name, property] : schema["properties"].items()) names.insert(name);
+  }
+  for (const auto& child : schema) {
+    if (child.is_structured()) collect(child, names);
+  }
+}
+
+// Every key of an expanded file, which the tables wrote.
+void collect_keys(const Json& written, std::set<std::string>& names) {
+  for (const auto& [name, item] : written.items()) {
+    if (written.is_object()) names.insert(name);
+    if (item.is_structured()) collect_keys(item, names);
+  }
+}
+
+TEST(Schema, has_every_key_of_both_spellings) {
+  const auto schema_json = nlohmann::json::parse(schema());
+  std::set<std::string> names;
+  collect(schema_json, names);
+  for (const std::string& name : full_table().names()) EXPECT_TRUE(names.contains(name)) << name;
+  for (const std::string& name : flat_table().names()) EXPECT_TRUE(names.contains(name)) << name;
+  const auto loaded = load_file(TESTS_DIR "/../examples/full.yaml");
+  ASSERT_TRUE(loaded);
+  std::set<std::string> written;
+  collect_keys(full_table().write(loaded->options), written);
+  for (const char* own : {"api", "canary", "zone", "X-Tier", "X-Trace", "X-Canary", "Cache-Control"})
+    written.erase(own);  // the file's own names
+  EXPECT_GE(written.size(), 55U);
+  for (const std::string& name : written) EXPECT_TRUE(names.contains(name)) << name;
+}
+
+TEST(Schema, says_what_is_required_and_what_is_the_default) {
+  const auto full = nlohmann::json::parse(schema())["$defs"]["full"];
+  EXPECT_EQ(full["required"], (nlohmann::json{"listeners", "pools"}));
+  EXPECT_EQ(full["additionalProperties"], false);
+  EXPECT_EQ(full["properties"]["timeouts"]["properties"]["idle"]["default"], "75s");
+  EXPECT_EQ(full["properties"]["metrics"]["default"], true);
+}
+
+// docs/configuration.md ends with the reference. After a change of the tables: STEELYARD_WRITE_DOCS=1 and run this test.
+TEST(Reference, is_what_the_documentation_shows) {
+  const std::string path = TESTS_DIR "/../docs/configuration.md";
+  const std::string mark = "<!-- What follows is generated from the tables of src/config. -->\n\n";
+  std::ifstream file(path);
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::size_t begin = text.find(mark);
+  ASSERT_NE(begin, std::string::npos) << path;
+  const std::string expected = text.substr(0, begin) + mark + reference();
+  if (std::getenv("STEELYARD_WRITE_DOCS") != nullptr && text != expected) {
+    std::ofstream(path) << expected;
+    text = expected;
+  }
+  EXPECT_TRUE(text == expected) << "docs/configuration.md is behind the tables: run this test with STEELYARD_WRITE_DOCS=1";
+}
+
+}  // namespace
+}  // namespace steelyard::config
