@@ -74,8 +74,10 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
     result = co_await receive_and_pass_on(trip, to_server);
   }
   // An answer may be complete before the request is; what is left of the request then has no reader.
-  upload.cancel(Cause::sibling_done);
-  co_await upload.join();
+  if (upload.running()) {
+    upload.cancel(Cause::sibling_done);
+    co_await upload.join();
+  }
   if (!trip.upload_done) exchange.keep_alive = false;
   if (!result && !trip.upload && trip.upload.error().side == Side::client) result = trip.upload;
 

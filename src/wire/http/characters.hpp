@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <string_view>
 
-#if defined(__SSE2__)
+#if defined(__SSSE3__)
+#include <tmmintrin.h>
+#elif defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
@@ -17,7 +19,6 @@ enum CharClass : std::uint8_t {
   query_char = 4,       // of a query
   host_char = 8,        // of a registered name in an authority
   value_char = 16,      // of a field value: everything but control characters other than HTAB
-  underscore_char = 32  // '_', which some servers read as '-'
 };
 
 namespace detail {
@@ -41,7 +42,6 @@ consteval std::array<std::uint8_t, 256> char_classes() {
   add("[]|^{}`\\", query_char);
   // RFC 3986 allows sub-delims and percent-encoding in names too. No host has such a name; two readers may see two hosts in it.
   add("-._~", host_char);
-  classes['_'] |= underscore_char;
   return classes;
 }
 }  // namespace detail
@@ -83,6 +83,47 @@ inline const char* find_control(const char* at, const char* end) {
 #endif
   while (at != end && is(*at, value_char)) ++at;
   return at;
+}
+
+struct TokenRun {
+  const char* end;
+  bool has_underscore;
+};
+
+#if defined(__SSSE3__)
+namespace detail {
+// A byte is a token character if the bit of its high nibble is set in the entry of its low nibble.
+consteval std::array<std::uint8_t, 16> token_rows() {
+  std::array<std::uint8_t, 16> rows{};
+  for (unsigned c = 0; c < 128; ++c) {
+    if ((char_classes()[c] & token_char) != 0) rows[c & 0xf] |= static_cast<std::uint8_t>(1U << (c >> 4));
+  }
+  return rows;
+}
+alignas(16) inline constexpr std::array<std::uint8_t, 16> token_rows_of_low = token_rows();
+alignas(16) inline constexpr std::array<std::uint8_t, 16> bit_of_high = {1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0, 0};
+}  // namespace detail
+#endif
+
+// The token characters at the front of [at, end).
+inline TokenRun take_token(const char* at, const char* end) {
+  bool underscore = false;
+#if defined(__SSSE3__)
+  const __m128i rows = _mm_load_si128(reinterpret_cast<const __m128i*>(detail::token_rows_of_low.data()));
+  const __m128i bits = _mm_load_si128(reinterpret_cast<const __m128i*>(detail::bit_of_high.data()));
+  const __m128i nibble = _mm_set1_epi8(0x0f);
+  for (; end - at >= 16; at += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i row = _mm_shuffle_epi8(rows, _mm_and_si128(bytes, nibble));
+    const __m128i bit = _mm_shuffle_epi8(bits, _mm_and_si128(_mm_srli_epi16(bytes, 4), nibble));
+    const auto other = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_and_si128(row, bit), _mm_setzero_si128())));
+    const auto lines = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('_'))));
+    if (other != 0) return {at + __builtin_ctz(other), underscore || (lines & (other ^ (other - 1))) != 0};
+    underscore |= lines != 0;
+  }
+#endif
+  for (; at != end && is(*at, token_char); ++at) underscore |= *at == '_';
+  return {at, underscore};
 }
 
 }  // namespace steelyard::http

@@ -27,10 +27,8 @@ constexpr const char* describe_bad_name(std::string_view line) {
 }
 
 inline std::expected<http::Field, http::ParseError> parse_field_line(std::string_view line) {
-  const char* at = line.data();
-  const char* const end = at + line.size();
-  std::uint8_t seen = 0;
-  for (; at != end && http::is(*at, http::token_char); ++at) seen |= http::char_classes[static_cast<unsigned char>(*at)];
+  const char* const end = line.data() + line.size();
+  const auto [at, has_underscore] = http::take_token(line.data(), end);
   if (at == end || *at != ':' || at == line.data()) [[unlikely]] {
     return std::unexpected(http::ParseError{400, describe_bad_name(line)});
   }
@@ -38,7 +36,7 @@ inline std::expected<http::Field, http::ParseError> parse_field_line(std::string
   field.name = {line.data(), at};
   field.value = trim({at + 1, end});
   field.id = http::classify(field.name);
-  field.hop_by_hop = (seen & http::underscore_char) != 0 && http::is_alias_of_known(field.name);
+  field.hop_by_hop = has_underscore && http::is_alias_of_known(field.name);
   return field;
 }
 

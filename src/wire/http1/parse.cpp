@@ -45,6 +45,7 @@ std::size_t start_line_limit(const ScanState& scan, const http::HeadLimits& limi
 std::expected<std::size_t, ParseError> take_fields(std::string_view bytes, ScanState& scan, const http::HeadLimits& limits,
                                                    http::Fields& fields) {
   constexpr ParseError too_long{431, "The header section is too long.", ParseError::Bound::head_bytes};
+  constexpr ParseError too_many{431, "There are too many header fields.", ParseError::Bound::field_count};
   fields.clear();
   while (true) {
     const auto line = take_line(bytes, scan, limits.head_bytes_max, too_long);
@@ -53,7 +54,7 @@ std::expected<std::size_t, ParseError> take_fields(std::string_view bytes, ScanS
     if (line->empty()) return scan.offset;
     const auto field = parse_field_line(*line);
     if (!field) return std::unexpected(field.error());
-    if (++scan.field_count > limits.field_count_max || !fields.push_back(*field)) return std::unexpected(ParseError{431, "There are too many header fields.", ParseError::Bound::field_count});
+    if (++scan.field_count > limits.field_count_max || !fields.push_back(*field)) return std::unexpected(too_many);
   }
 }
 
