@@ -40,11 +40,11 @@ class EpollStream final : public Stream, public Pollable, public PoolAllocated {
   enum class Start : std::uint8_t { connected, connecting };
 
   EpollStream(EpollLoop& loop, int descriptor, Start start) : loop_(loop), descriptor_(descriptor) {
-    if (start == Start::connected) set_writable();
+    if (start == Start::connected) set_ready();
   }
 
   ~EpollStream() override {
-    loop_.forget(*this);
+    if (watched()) loop_.forget(*this);
     if (reset_on_close_) {
       const linger immediately{.l_onoff = 1, .l_linger = 0};
       setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &immediately, sizeof immediately);
@@ -53,6 +53,7 @@ class EpollStream final : public Stream, public Pollable, public PoolAllocated {
   }
 
   Result<std::size_t> read(std::span<char> into) override {
+    if (unwatchable_) [[unlikely]] return os_failure(ENOMEM);
     if (!is_readable()) return fail(ErrorKind::would_block);
     ssize_t got = 0;
     do {
@@ -69,6 +70,7 @@ class EpollStream final : public Stream, public Pollable, public PoolAllocated {
   }
 
   Result<std::size_t> write(std::span<const char> bytes) override {
+    if (unwatchable_) [[unlikely]] return os_failure(ENOMEM);
     ssize_t sent = 0;
     do {
       sent = send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -90,11 +92,19 @@ class EpollStream final : public Stream, public Pollable, public PoolAllocated {
   [[nodiscard]] int descriptor() const override { return descriptor_; }
 
   Result<void> connect_result() override {
+    if (unwatchable_) return os_failure(ENOMEM);
     int error = 0;
     socklen_t size = sizeof error;
     if (getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
     if (error != 0) return os_failure(error);
     return {};
+  }
+
+  void begin_events() override {
+    // Without memory for it nobody would ever be woken: from now on every call fails, so that nobody needs to be.
+    if (loop_.add(descriptor_, *this)) return;
+    unwatchable_ = true;
+    deliver({.readable = true, .writable = true, .peer_ended = false, .broken = false});
   }
 
   void on_events(std::uint32_t events) override {
@@ -108,6 +118,7 @@ class EpollStream final : public Stream, public Pollable, public PoolAllocated {
   EpollLoop& loop_;
   int descriptor_;
   bool reset_on_close_ = false;
+  bool unwatchable_ = false;
 };
 
 class EpollListener final : public Listener, public Pollable {
@@ -130,9 +141,7 @@ class EpollListener final : public Listener, public Pollable {
       if (errno == EAGAIN) ready_ = false;
       return os_failure(errno);
     }
-    auto stream = std::make_unique<EpollStream>(loop_, accepted, EpollStream::Start::connected);
-    if (const auto added = loop_.add(accepted, *stream); !added) return std::unexpected(added.error());
-    return Accepted{std::move(stream), from_sockaddr(peer)};
+    return Accepted{std::make_unique<EpollStream>(loop_, accepted, EpollStream::Start::connected), from_sockaddr(peer)};
   }
 
   [[nodiscard]] SocketAddress local_address() const override { return local_address_of(descriptor_); }
@@ -155,7 +164,6 @@ Result<std::unique_ptr<Stream>> EpollConnector::connect(const SocketAddress& to)
   sockaddr_storage address{};
   const socklen_t size = to_sockaddr(to, address);
   if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), size) != 0 && errno != EINPROGRESS) return os_failure(errno);
-  if (const auto added = loop_.add(descriptor, *stream); !added) return std::unexpected(added.error());
   return stream;
 }
 

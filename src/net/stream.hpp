@@ -76,8 +76,22 @@ class Stream {
   [[nodiscard]] virtual int descriptor() const { return -1; }
 
   // co_await: done when read() or write() is worth trying (also at the end of the stream and after an error).
-  Readiness::Wait readable() { return {readable_, reader_}; }
-  Readiness::Wait writable() { return {writable_, writer_}; }
+  Readiness::Wait readable() {
+    if (!readable_) watch();
+    return {readable_, reader_};
+  }
+  Readiness::Wait writable() {
+    if (!writable_) watch();
+    return {writable_, writer_};
+  }
+  // From now on events are delivered. Waiting does it by itself; who wants to be told of the other side's end without waiting
+  // must ask. A connection that is served at once and closed never needs to.
+  void watch() {
+    if (watched_) return;
+    watched_ = true;
+    begin_events();
+  }
+  [[nodiscard]] bool watched() const { return watched_; }
 
   // For who moves bytes by the descriptor and was told EAGAIN: the next readable() or writable() really waits.
   void exhausted_read() { readable_ = false; }
@@ -100,9 +114,13 @@ class Stream {
     bool broken = false;
   };
   void deliver(Events events);
-  void set_writable() { writable_ = true; }
+  // Called once, before the first event may be missed.
+  virtual void begin_events() {}
+  // A new connection: worth trying both ways before the first event.
+  void set_ready() { readable_ = writable_ = true; }
 
  private:
+  bool watched_ = false;
   bool readable_ = false;
   bool writable_ = false;
   bool peer_ended_ = false;

@@ -10,6 +10,7 @@ namespace steelyard {
 namespace {
 
 constexpr int interim_max = 16;
+constexpr Duration unwatched_wait = 20ms;
 
 class ActiveExchange {
  public:
@@ -207,10 +208,19 @@ Task<Result<std::span<char>>> HttpProxy::receive_head(Trip& trip, Buffer& receiv
       continue;
     }
     trip.waits_for_head = true;
-    trip.exchange.fiber.set_deadline(trip.upload_done ? first_byte_deadline(trip) : trip.total_deadline);
+    const Instant deadline = trip.upload_done ? first_byte_deadline(trip) : trip.total_deadline;
+    // A client is watched only once its answer takes a while: most never need it, and a connection that serves one request and
+    // is closed is spared two system calls.
+    Stream& client = trip.exchange.response.stream();
+    const Instant patience = client.watched() ? never : scheduler_.now() + unwatched_wait;
+    trip.exchange.fiber.set_deadline(std::min(deadline, patience));
     const WaitResult waited = co_await stream.readable();
     trip.waits_for_head = false;
     if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
+    if (waited == WaitResult::timed_out && patience < deadline) {
+      client.watch();
+      continue;
+    }
     if (waited == WaitResult::timed_out) {
       count_timeout(trip, Limit::first_byte_timeout);
       co_return fail(ErrorKind::timed_out, Side::server);

@@ -12,7 +12,7 @@ namespace steelyard {
 namespace {
 
 // More tries than this are not configurable.
-constexpr std::size_t tried_max = 16;
+constexpr std::size_t tried_max = 8;
 
 }  // namespace
 
@@ -56,25 +56,42 @@ Server* PoolView::pick(const IpAddress& client, std::span<Server* const> tried) 
   const auto& servers = members_->servers;
   std::array<std::uint32_t, tried_max> positions{};
   std::size_t count = 0;
-  for (Server* const server : tried) {
+  for (Server* const server : tried.first(std::min(tried.size(), tried_max))) {
     const auto found = std::ranges::find(servers, server);
     if (found != servers.end()) positions[count++] = static_cast<std::uint32_t>(found - servers.begin());
   }
   const balance::Tried tried_positions(positions.data(), count);
 
-  std::optional<std::size_t> chosen;
-  if (pool_->options().algorithm == Algorithm::round_robin) {
-    chosen = balance::pick_round_robin(members_->schedule, pool_->cursor(), tried_positions);
-  } else {
-    candidates_.clear();
-    for (const Server* server : servers) {
-      candidates_.push_back({server->weight, server->active.load(std::memory_order_relaxed), server->id_hash});
-    }
-    chosen = pool_->options().algorithm == Algorithm::ip_hash
-                 ? balance::pick_ip_hash(candidates_, client.hash(), tried_positions)
-                 : balance::pick_least_connections(candidates_, pool_->cursor().fetch_add(1, std::memory_order_relaxed), tried_positions);
-  }
+  const auto chosen = choose(client, tried_positions);
   return chosen ? servers[*chosen] : nullptr;
+}
+
+std::optional<std::size_t> PoolView::choose(const IpAddress& client, balance::Tried tried) {
+  switch (pool_->options().algorithm) {
+    case Algorithm::round_robin:
+      return balance::pick_round_robin(members_->schedule, pool_->cursor(), tried);
+    case Algorithm::least_connections: {
+      // Nobody has fewer exchanges than a server without any; among those, turns by weight. So the scan over all servers is
+      // needed only where several turns find busy ones.
+      for (std::size_t turn = 0; turn <= members_->servers.size() / 8; ++turn) {
+        const auto next = balance::pick_round_robin(members_->schedule, pool_->cursor(), tried);
+        if (!next || members_->servers[*next]->active.load(std::memory_order_relaxed) == 0) return next;
+      }
+      look_at_all();
+      return balance::pick_least_connections(candidates_, pool_->cursor().load(std::memory_order_relaxed), tried);
+    }
+    case Algorithm::ip_hash:
+      look_at_all();
+      return balance::pick_ip_hash(candidates_, client.hash(), tried);
+  }
+  return std::nullopt;
+}
+
+void PoolView::look_at_all() {
+  candidates_.clear();
+  for (const Server* server : members_->servers) {
+    candidates_.push_back({server->weight, server->active.load(std::memory_order_relaxed), server->id_hash});
+  }
 }
 
 }  // namespace steelyard

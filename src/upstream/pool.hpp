@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -61,6 +62,9 @@ class PoolView {
   Server* pick(const IpAddress& client, std::span<Server* const> tried);
 
  private:
+  std::optional<std::size_t> choose(const IpAddress& client, balance::Tried tried);
+  void look_at_all();
+
   Pool* pool_;
   std::uint64_t version_ = UINT64_MAX;
   std::shared_ptr<const Members> members_;
