@@ -34,6 +34,11 @@ void Operation::complete_later(WaitResult result) {
   if (!linked()) fiber_->scheduler_.make_ready(*this);
 }
 
+void Operation::complete_next_turn(WaitResult result) {
+  result_ = result;
+  fiber_->scheduler_.make_ready_next_turn(*this);
+}
+
 Fiber::~Fiber() { SY_ASSERT(root_ == nullptr); }
 
 void Fiber::start(Task<void>&& root) {
@@ -83,7 +88,14 @@ void Scheduler::advance(Instant now) {
 
 void Scheduler::make_ready(Operation& operation) { ready_.push_back(operation); }
 
+void Scheduler::make_ready_next_turn(Operation& operation) { next_turn_.push_back(operation); }
+
 void Scheduler::run_ready() {
+  ready_.take_all(next_turn_);
+  run_woken();
+}
+
+void Scheduler::run_woken() {
   while (Operation* operation = ready_.pop_front()) operation->complete(operation->result_);
 }
 
