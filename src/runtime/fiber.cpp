@@ -9,6 +9,8 @@ bool Operation::suspend(Fiber& fiber, std::coroutine_handle<> caller) {
     result_ = WaitResult::cancelled;
     return false;
   }
+  // A deadline that has passed already, in an earlier wait or between waits, ends this one too.
+  if (fiber.deadline_ != never && !fiber.armed()) fiber.arm();
   suspend_shielded(fiber, caller);
   return true;
 }
@@ -72,8 +74,8 @@ void Fiber::arm() {
 
 void Fiber::on_expired() {
   if (scheduler_.now() < deadline_) return arm();
-  // Nothing pending: the fiber waits for nobody just now, and will not wait long.
-  if (pending_ == nullptr) return;
+  // Nothing pending: the next wait will see that the deadline has passed. On a ready list: how the wait ended is decided.
+  if (pending_ == nullptr || pending_->linked()) return;
   pending_->withdraw();
   pending_->complete_later(WaitResult::timed_out);
 }
