@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "decide/balance/ip_hash.hpp"
 #include "decide/balance/least_connections.hpp"
 #include "decide/balance/round_robin.hpp"
@@ -11,7 +12,7 @@
 namespace steelyard {
 namespace {
 
-// More tries than this are not configurable.
+// A request is tried at fewer servers than this, whatever is configured.
 constexpr std::size_t tried_max = 16;
 
 }  // namespace
@@ -54,6 +55,7 @@ Server* PoolView::pick(const IpAddress& client, std::span<Server* const> tried) 
     version_ = version;
   }
   const auto& servers = members_->servers;
+  SY_ASSERT(tried.size() <= tried_max);
   std::array<std::uint32_t, tried_max> positions{};
   std::size_t count = 0;
   for (Server* const server : tried) {
