@@ -14,7 +14,8 @@ using testing_support::ScriptedExchange;
 using testing_support::ScriptedStream;
 using testing_support::turn;
 
-Task<void> run_tunnel(Exchange& exchange, Stream& server, StreamWriter& to_server, RelayTools tools, Duration idle, std::optional<TunnelEnd>& into) {
+Task<void> run_tunnel(Exchange& exchange, Stream& server, StreamWriter& to_server, RelayTools tools, Duration idle,
+                      std::optional<TunnelEnd>& into) {
   into = co_await tunnel(exchange, server, to_server, tools, idle);
 }
 
