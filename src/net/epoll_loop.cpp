@@ -45,6 +45,7 @@ void EpollLoop::forget(Pollable& pollable) {
 }
 
 int EpollLoop::wait() {
+  if (scheduler_.has_ready()) return epoll_wait(epoll_, events_, events_max, 0);
   const Instant next = scheduler_.timers().next();
   if (spin_.count() > 0) {
     const int count = epoll_wait(epoll_, events_, events_max, 0);
@@ -80,7 +81,7 @@ void EpollLoop::run() {
         run_posted();
       } else if (to != this) {
         static_cast<Pollable*>(to)->on_events(events_[event_index_].events);
-        scheduler_.run_ready();
+        scheduler_.run_woken();
       }
     }
   }
@@ -111,7 +112,7 @@ void EpollLoop::run_posted() {
     work.swap(posted_);
   }
   for (const auto& item : work) item();
-  scheduler_.run_ready();
+  scheduler_.run_woken();
 }
 
 }  // namespace steelyard

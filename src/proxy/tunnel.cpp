@@ -77,8 +77,12 @@ Task<TunnelEnd> tunnel(Exchange& exchange, Stream& server, StreamWriter& to_serv
   Upward up{exchange, to_server, tools.scratch, shared};
   Child upward(fiber.scheduler());
   upward.start(carry_up(up));
-  const auto down = co_await carry(server, exchange.response, Side::server, tools.scratch, shared);
+  // A client that has failed at once could not interrupt a fiber that was not waiting yet.
+  Result<std::uint64_t> down = std::uint64_t{0};
+  if (up.result) down = co_await carry(server, exchange.response, Side::server, tools.scratch, shared);
   if (!down) upward.cancel(Cause::sibling_done);
+  // The deadline was that of the direction that has ended; the other one watches its own.
+  fiber.clear_deadline();
   co_await upward.join();
 
   TunnelEnd end;

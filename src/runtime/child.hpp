@@ -16,10 +16,12 @@ class Child final : private Fiber::Owner {
   [[nodiscard]] Fiber& fiber() { return fiber_; }
   void cancel(Cause cause) { fiber_.cancel(cause); }
 
-  // Waits for the child's end. When the waiting fiber is cancelled or its deadline passes meanwhile, the child is cancelled,
-  // and still waited for.
+  // Waits for the child's end. When the waiting fiber is cancelled already, or is cancelled or its deadline passes meanwhile, the
+  // child is cancelled, and still waited for.
   Task<void> join() {
+    Fiber& joining = co_await this_fiber();
     while (fiber_.running()) {
+      if (joining.cause() != Cause::none) fiber_.cancel(Cause::sibling_done);
       const WaitResult result = co_await Ended{*this};
       if (result != WaitResult::done) fiber_.cancel(Cause::sibling_done);
     }

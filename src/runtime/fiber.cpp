@@ -9,6 +9,8 @@ bool Operation::suspend(Fiber& fiber, std::coroutine_handle<> caller) {
     result_ = WaitResult::cancelled;
     return false;
   }
+  // A deadline that has passed already, in an earlier wait or between waits, ends this one too.
+  if (fiber.deadline_ != never && !fiber.armed()) fiber.arm();
   suspend_shielded(fiber, caller);
   return true;
 }
@@ -32,6 +34,11 @@ void Operation::complete(WaitResult result) {
 void Operation::complete_later(WaitResult result) {
   result_ = result;
   if (!linked()) fiber_->scheduler_.make_ready(*this);
+}
+
+void Operation::complete_next_turn(WaitResult result) {
+  result_ = result;
+  fiber_->scheduler_.make_ready_next_turn(*this);
 }
 
 Fiber::~Fiber() { SY_ASSERT(root_ == nullptr); }
@@ -67,8 +74,8 @@ void Fiber::arm() {
 
 void Fiber::on_expired() {
   if (scheduler_.now() < deadline_) return arm();
-  // Nothing pending: the fiber waits for nobody just now, and will not wait long.
-  if (pending_ == nullptr) return;
+  // Nothing pending: the next wait will see that the deadline has passed. On a ready list: how the wait ended is decided.
+  if (pending_ == nullptr || pending_->linked()) return;
   pending_->withdraw();
   pending_->complete_later(WaitResult::timed_out);
 }
@@ -83,7 +90,14 @@ void Scheduler::advance(Instant now) {
 
 void Scheduler::make_ready(Operation& operation) { ready_.push_back(operation); }
 
+void Scheduler::make_ready_next_turn(Operation& operation) { next_turn_.push_back(operation); }
+
 void Scheduler::run_ready() {
+  ready_.take_all(next_turn_);
+  run_woken();
+}
+
+void Scheduler::run_woken() {
   while (Operation* operation = ready_.pop_front()) operation->complete(operation->result_);
 }
 

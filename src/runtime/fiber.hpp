@@ -36,6 +36,8 @@ class Operation : public ListLink {
   void complete(WaitResult result);
   // The same, after what runs now.
   void complete_later(WaitResult result);
+  // The same, after the driver has looked for events.
+  void complete_next_turn(WaitResult result);
 
  protected:
   ~Operation() = default;

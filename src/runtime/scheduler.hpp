@@ -29,15 +29,22 @@ class Scheduler {
   void advance(Instant now);
   // Resumes `operation` in this turn, after what runs now.
   void make_ready(Operation& operation);
-  [[nodiscard]] bool has_ready() const { return !ready_.empty(); }
-  // Resumes everything that is ready, including what becomes ready meanwhile.
+  // Resumes `operation` in the next turn, after the driver has looked at its events and at the time.
+  void make_ready_next_turn(Operation& operation);
+  // The driver must not wait for events.
+  [[nodiscard]] bool has_ready() const { return !ready_.empty() || !next_turn_.empty(); }
+  // Begins a turn: resumes everything that is ready, including what becomes ready meanwhile, but not what waits for the next
+  // turn by then.
   void run_ready();
+  // The same within a turn: what has become ready by an event.
+  void run_woken();
 
  private:
   Instant now_;
   std::int64_t unix_offset_us_ = 0;
   TimerWheel timers_;
   IntrusiveList<Operation> ready_;
+  IntrusiveList<Operation> next_turn_;
 };
 
 }  // namespace steelyard

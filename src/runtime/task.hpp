@@ -125,14 +125,15 @@ class UntilDeadline final : public Operation {
 };
 inline UntilDeadline until_deadline() { return {}; }
 
-// Lets the others of this thread run: for loops that could go on for long without waiting.
+// Lets the others of this thread run, those too whose events or timers have not been looked at yet: for loops that could go on
+// for long without waiting.
 class Yield final : public Operation {
  public:
   bool await_ready() noexcept { return false; }
   template <typename CallerPromise>
   bool await_suspend(std::coroutine_handle<CallerPromise> caller) noexcept {
     if (!suspend(*caller.promise().fiber, caller)) return false;
-    complete_later(WaitResult::done);
+    complete_next_turn(WaitResult::done);
     return true;
   }
   WaitResult await_resume() noexcept { return result_; }

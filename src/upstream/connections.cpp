@@ -1,5 +1,6 @@
 #include "upstream/connections.hpp"
 
+#include <span>
 #include <utility>
 
 #include "observe/message.hpp"
@@ -8,6 +9,16 @@ namespace steelyard {
 namespace {
 
 constexpr Duration sweep_interval = 1s;
+
+// Nothing follows the last response. A body of known length is read to its last byte and not beyond, so that only another read
+// can tell.
+bool is_silent(Stream& stream) {
+  if (stream.peer_ended() || stream.broken()) return false;
+  if (!stream.is_readable()) return true;
+  char unasked = 0;
+  const auto got = stream.read({&unasked, 1});
+  return !got && got.error().kind == ErrorKind::would_block;
+}
 
 }  // namespace
 
@@ -29,7 +40,7 @@ void ServerConnection::on_unawaited_event(Stream& /*stream*/) {
 }
 
 Connections::Connections(Connector& connector, WorkerMetrics& metrics, std::size_t servers)
-    : connector_(connector), metrics_(metrics), slots_(std::make_unique<Slot[]>(servers)) {}
+    : connector_(connector), metrics_(metrics), slot_count_(servers), slots_(std::make_unique<Slot[]>(servers)) {}
 
 Connections::~Connections() { close_idle(); }
 
@@ -70,43 +81,45 @@ Task<Result<ServerConnectionPtr>> Connections::connect(Server& server) {
 void Connections::keep(ServerConnectionPtr connection, const KeepaliveOptions& options) {
   Slot& place = slot(connection->server());
   // Ended or broken, or it has said something that nobody asked for: not to be trusted with another request.
-  Stream& stream = connection->stream();
-  if (stream.peer_ended() || stream.broken() || stream.is_readable()) return;
+  if (!is_silent(connection->stream())) return;
   if (place.idle_count >= options.idle_connections_max) return;
   ServerConnection& kept = *connection.release();
   Scheduler& scheduler = connector_.scheduler();
   kept.idle_ = true;
-  kept.idle_since_ = scheduler.now();
   kept.idle_until_ = scheduler.now() + options.idle_timeout;
   place.idle.push_front(kept);
   ++place.idle_count;
   place.metrics.connections_idle.add();
   metrics_.server_connections_idle.add();
-  by_age_.push_back(kept.age_);
+  ++idle_count_;
   if (!armed()) scheduler.timers().arm(*this, scheduler.now() + sweep_interval);
 }
 
 void Connections::remove_idle(ServerConnection& connection) {
   Slot& place = slot(connection.server_);
   connection.ListLink::unlink();
-  connection.age_.unlink();
   connection.idle_ = false;
   --place.idle_count;
+  --idle_count_;
   place.metrics.connections_idle.subtract();
   metrics_.server_connections_idle.subtract();
 }
 
 void Connections::close_idle() {
-  while (ServerConnection::AgeLink* oldest = by_age_.front()) delete &oldest->connection;
+  for (Slot& place : std::span(slots_.get(), slot_count_)) {
+    while (ServerConnection* const oldest = place.idle.back()) delete oldest;
+  }
 }
 
 void Connections::on_expired() {
   Scheduler& scheduler = connector_.scheduler();
-  while (ServerConnection::AgeLink* oldest = by_age_.front()) {
-    if (oldest->connection.idle_until_ > scheduler.now()) break;
-    delete &oldest->connection;
+  for (Slot& place : std::span(slots_.get(), slot_count_)) {
+    while (ServerConnection* const oldest = place.idle.back()) {
+      if (oldest->idle_until_ > scheduler.now()) break;
+      delete oldest;
+    }
   }
-  if (!by_age_.empty()) scheduler.timers().arm(*this, scheduler.now() + sweep_interval);
+  if (idle_count_ != 0) scheduler.timers().arm(*this, scheduler.now() + sweep_interval);
 }
 
 }  // namespace steelyard

@@ -30,17 +30,11 @@ class ServerConnection final : public ListLink, public PoolAllocated, private St
 
  private:
   friend class Connections;
-  struct AgeLink : ListLink {
-    explicit AgeLink(ServerConnection& of) : connection(of) {}
-    ServerConnection& connection;
-  };
   void on_unawaited_event(Stream& stream) override;
 
   Connections& home_;
   Server& server_;
   std::unique_ptr<Stream> stream_;
-  AgeLink age_{*this};
-  Instant idle_since_;
   Instant idle_until_;
   bool idle_ = false;
   bool reused_ = false;
@@ -68,7 +62,7 @@ class Connections final : private Timer {
  private:
   friend class ServerConnection;
   struct Slot {
-    IntrusiveList<ServerConnection> idle;  // newest first
+    IntrusiveList<ServerConnection> idle;  // newest first; of one pool, so that the oldest is the first to expire
     std::uint32_t idle_count = 0;
     ServerMetrics metrics;
   };
@@ -79,8 +73,9 @@ class Connections final : private Timer {
 
   Connector& connector_;
   WorkerMetrics& metrics_;
+  const std::size_t slot_count_;
   std::unique_ptr<Slot[]> slots_;
-  IntrusiveList<ServerConnection::AgeLink> by_age_;  // oldest first
+  std::size_t idle_count_ = 0;  // of all slots
 };
 
 }  // namespace steelyard

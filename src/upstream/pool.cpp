@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "decide/balance/ip_hash.hpp"
 #include "decide/balance/least_connections.hpp"
 #include "decide/balance/round_robin.hpp"
@@ -54,9 +55,10 @@ Server* PoolView::pick(const IpAddress& client, std::span<Server* const> tried) 
     version_ = version;
   }
   const auto& servers = members_->servers;
+  SY_ASSERT(tried.size() <= tried_max);
   std::array<std::uint32_t, tried_max> positions{};
   std::size_t count = 0;
-  for (Server* const server : tried.first(std::min(tried.size(), tried_max))) {
+  for (Server* const server : tried) {
     const auto found = std::ranges::find(servers, server);
     if (found != servers.end()) positions[count++] = static_cast<std::uint32_t>(found - servers.begin());
   }
