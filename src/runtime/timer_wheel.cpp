@@ -8,14 +8,14 @@ namespace steelyard {
 void TimerWheel::arm(Timer& timer, Instant expiry) {
   timer.unlink();
   timer.expiry_ = expiry;
-  place(timer);
+  place(timer, tick_ + 1);
 }
 
-void TimerWheel::place(Timer& timer) {
+void TimerWheel::place(Timer& timer, std::int64_t earliest) {
   // Rounded up, so that nothing fires early.
   const std::int64_t wanted = timer.expiry_.ns > INT64_MAX - tick_ns ? INT64_MAX / tick_ns : (timer.expiry_.ns + tick_ns - 1) / tick_ns;
   const std::int64_t span = (std::int64_t{1} << (level_bits * levels)) - 1;
-  const std::int64_t due = std::clamp(wanted, tick_ + 1, tick_ + span);
+  const std::int64_t due = std::clamp(wanted, earliest, tick_ + span);
   const std::int64_t distance = due - tick_;
   unsigned level = 0;
   while (level + 1 < levels && distance >= (std::int64_t{1} << (level_bits * (level + 1)))) ++level;
@@ -30,10 +30,8 @@ void TimerWheel::cascade(unsigned level) {
   if (slot == 0) cascade(level + 1);
   IntrusiveList<Timer> moved;
   moved.take_all(wheel_[level][slot]);
-  // One tick back, so that what is due in this very tick lands in the slot that is about to be fired.
-  --tick_;
-  while (Timer* timer = moved.pop_front()) place(*timer);
-  ++tick_;
+  // What is due in this very tick lands in the slot that is about to be fired.
+  while (Timer* timer = moved.pop_front()) place(*timer, tick_);
 }
 
 void TimerWheel::advance(Instant now) {
@@ -52,7 +50,7 @@ void TimerWheel::advance(Instant now) {
     due.take_all(wheel_[0][slot]);
     while (Timer* timer = due.pop_front()) {
       if (tick_of(timer->expiry_) > tick_) {  // farther away than the wheel reaches
-        place(*timer);
+        place(*timer, tick_ + 1);
       } else {
         timer->on_expired();
       }

@@ -42,7 +42,7 @@ class TimerWheel {
   static constexpr std::int64_t tick_ns = 1'000'000;
 
   static std::int64_t tick_of(Instant at) { return at.ns / tick_ns; }
-  void place(Timer& timer);
+  void place(Timer& timer, std::int64_t earliest);
   void cascade(unsigned level);
 
   std::array<std::array<IntrusiveList<Timer>, slots>, levels> wheel_;
