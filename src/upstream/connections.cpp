@@ -71,7 +71,8 @@ void Connections::keep(ServerConnectionPtr connection, const KeepaliveOptions& o
   Slot& place = slot(connection->server());
   // Ended or broken, or it has said something that nobody asked for: not to be trusted with another request.
   Stream& stream = connection->stream();
-  if (stream.peer_ended() || stream.broken() || stream.is_readable()) return;
+  // A body that was read exactly to its end leaves the stream readable, for all that anybody knows: then only the system can tell.
+  if (stream.peer_ended() || stream.broken() || (stream.is_readable() && !stream.quiet())) return;
   if (place.idle_count >= options.idle_connections_max) return;
   ServerConnection& kept = *connection.release();
   Scheduler& scheduler = connector_.scheduler();
