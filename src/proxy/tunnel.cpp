@@ -77,8 +77,11 @@ Task<TunnelEnd> tunnel(Exchange& exchange, Stream& server, StreamWriter& to_serv
   Upward up{exchange, to_server, tools.scratch, shared};
   Child upward(fiber.scheduler());
   upward.start(carry_up(up));
-  const auto down = co_await carry(server, exchange.response, Side::server, tools.scratch, shared);
+  Result<std::uint64_t> down = std::uint64_t{0};
+  // It may have failed at once, before there was anything to wait for that its failure could end.
+  if (up.result) down = co_await carry(server, exchange.response, Side::server, tools.scratch, shared);
   if (!down) upward.cancel(Cause::sibling_done);
+  fiber.clear_deadline();  // the other direction has its own
   co_await upward.join();
 
   TunnelEnd end;
