@@ -71,13 +71,16 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
     trip.upload_done = exchange.body.done() && to_server.empty();
     if (!exchange.body.done()) trip.replayable = false;
     if (!trip.upload_done) upload.start(upload_rest(trip, to_server));
-    result = co_await receive_and_pass_on(trip, to_server);
+    // The client may have failed before there was anything to wait for that its failure could end.
+    if (trip.upload || trip.upload.error().side != Side::client) result = co_await receive_and_pass_on(trip, to_server);
   }
   // An answer may be complete before the request is; what is left of the request then has no reader.
   upload.cancel(Cause::sibling_done);
   co_await upload.join();
   if (!trip.upload_done) exchange.keep_alive = false;
-  if (!result && !trip.upload && trip.upload.error().side == Side::client) result = trip.upload;
+  // Whose failure came first: an upload that was only told to stop has not failed by itself.
+  const bool upload_failed = !trip.upload && trip.upload.error().kind != ErrorKind::cancelled;
+  if (upload_failed && trip.upload.error().side == Side::client && (!result || !trip.answered)) result = trip.upload;
 
   if (result) {
     trip.connection.reset();
@@ -137,12 +140,15 @@ Result<void> HttpProxy::build_request(Trip& trip) {
 // the server stops reading, its answer may still be on the way.
 Task<void> HttpProxy::upload_rest(Trip& trip, StreamWriter& to_server) {
   Exchange& exchange = trip.exchange;
+  trip.uploading = true;
   const Coding coding = exchange.body.kind() == http::BodyKind::chunked ? Coding::chunked : Coding::plain;
   trip.upload = co_await relay_body(exchange.body, to_server, coding, {scratch_, pipes_}, bounds(trip), &exchange);
-  if (trip.upload) {
-    trip.upload_done = true;
+  trip.uploading = false;
+  trip.upload_done = trip.upload.has_value();
+  if (trip.upload || trip.upload.error().side == Side::server) {
+    // Either way nothing more is sent: from now on the server has so long to answer.
     if (trip.waits_for_head) exchange.fiber.set_deadline(first_byte_deadline(trip));
-  } else if (trip.upload.error().side == Side::client) {
+  } else if (trip.upload.error().kind != ErrorKind::cancelled) {
     if (trip.upload.error().kind == ErrorKind::too_large) metrics_.hit(Limit::body_bytes);
     if (trip.upload.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::body_idle_timeout);
     exchange.fiber.interrupt();
@@ -170,7 +176,9 @@ Task<Result<void>> HttpProxy::receive_and_pass_on(Trip& trip, StreamWriter& to_s
     }
     trip.answered = true;
     received.append(*head);
-    const auto passed = pass_interim(trip);
+    auto passed = pass_interim(trip);
+    // The client may wait for it before it goes on.
+    if (passed && !trip.exchange.response.empty()) passed = co_await flush(trip.exchange.response, bounds(trip));
     if (!passed) co_return passed;
   }
   co_return fail(ErrorKind::malformed, Side::server);
@@ -205,7 +213,7 @@ Task<Result<std::span<char>>> HttpProxy::receive_head(Trip& trip, Buffer& receiv
       continue;
     }
     trip.waits_for_head = true;
-    trip.exchange.fiber.set_deadline(trip.upload_done ? first_byte_deadline(trip) : trip.total_deadline);
+    trip.exchange.fiber.set_deadline(trip.uploading ? trip.total_deadline : first_byte_deadline(trip));
     const WaitResult waited = co_await stream.readable();
     trip.waits_for_head = false;
     if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
