@@ -72,12 +72,8 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
     trip.upload_done = exchange.body.done() && to_server.empty();
     if (!exchange.body.done()) trip.replayable = false;
     if (!trip.upload_done) upload.start(upload_rest(trip, to_server));
-    // A client that has failed at once could not interrupt a fiber that was not waiting yet.
-    if (!trip.upload && trip.upload.error().side == Side::client) {
-      result = trip.upload;
-    } else {
-      result = co_await receive_and_pass_on(trip, to_server);
-    }
+    // The client may have failed before there was anything to wait for that its failure could end.
+    if (trip.upload || trip.upload.error().side != Side::client) result = co_await receive_and_pass_on(trip, to_server);
   }
   // An answer may be complete before the request is; what is left of the request then has no reader.
   if (upload.running()) {
@@ -85,7 +81,9 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
     co_await upload.join();
   }
   if (!trip.upload_done) exchange.keep_alive = false;
-  if (!result && !trip.upload && trip.upload.error().side == Side::client) result = trip.upload;
+  // Whose failure came first: an upload that was only told to stop has not failed by itself.
+  const bool upload_failed = !trip.upload && trip.upload.error().kind != ErrorKind::cancelled;
+  if (upload_failed && trip.upload.error().side == Side::client && (!result || !trip.answered)) result = trip.upload;
 
   if (result) {
     trip.connection.reset();
@@ -145,12 +143,15 @@ Result<void> HttpProxy::build_request(Trip& trip) {
 // the server stops reading, its answer may still be on the way.
 Task<void> HttpProxy::upload_rest(Trip& trip, StreamWriter& to_server) {
   Exchange& exchange = trip.exchange;
+  trip.uploading = true;
   const Coding coding = exchange.body.kind() == http::BodyKind::chunked ? Coding::chunked : Coding::plain;
   trip.upload = co_await relay_body(exchange.body, to_server, coding, {scratch_, pipes_}, bounds(trip), &exchange);
-  if (trip.upload) {
-    trip.upload_done = true;
+  trip.uploading = false;
+  trip.upload_done = trip.upload.has_value();
+  if (trip.upload || trip.upload.error().side == Side::server) {
+    // Either way nothing more is sent: from now on the server has so long to answer.
     if (trip.waits_for_head) exchange.fiber.set_deadline(first_byte_deadline(trip));
-  } else if (trip.upload.error().side == Side::client) {
+  } else if (trip.upload.error().kind != ErrorKind::cancelled) {
     if (trip.upload.error().kind == ErrorKind::too_large) metrics_.hit(Limit::body_bytes);
     if (trip.upload.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::body_idle_timeout);
     exchange.fiber.interrupt();
@@ -178,7 +179,9 @@ Task<Result<void>> HttpProxy::receive_and_pass_on(Trip& trip, StreamWriter& to_s
     }
     trip.answered = true;
     received.append(*head);
-    const auto passed = pass_interim(trip);
+    auto passed = pass_interim(trip);
+    // The client may wait for it before it goes on.
+    if (passed && !trip.exchange.response.empty()) passed = co_await flush(trip.exchange.response, bounds(trip));
     if (!passed) co_return passed;
   }
   co_return fail(ErrorKind::malformed, Side::server);
@@ -213,7 +216,7 @@ Task<Result<std::span<char>>> HttpProxy::receive_head(Trip& trip, Buffer& receiv
       continue;
     }
     trip.waits_for_head = true;
-    const Instant deadline = trip.upload_done ? first_byte_deadline(trip) : trip.total_deadline;
+    const Instant deadline = trip.uploading ? trip.total_deadline : first_byte_deadline(trip);
     // A client is watched only once its answer takes a while: most never need it, and a connection that serves one request and
     // is closed is spared two system calls.
     Stream& client = trip.exchange.response.stream();
@@ -267,7 +270,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
   if (exchange.draining) exchange.keep_alive = false;
   // An answer that refuses an unfinished request: what is left of the request will not be read to its end.
   if (!trip.upload_done && (head.status >= 300 || !head.keep_alive)) exchange.keep_alive = false;
-  bool reusable = head.keep_alive && head.body.kind != http::BodyKind::until_close && piece->leftover.empty();
+  const bool keeps_alive = head.keep_alive && head.body.kind != http::BodyKind::until_close;
 
   HeadBuilder out(scratch_.head());
   write_response_head(out, {head, trip.route->options.response_headers, coding, exchange, date()});
@@ -291,8 +294,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
     trip.record.outcome = Outcome::truncated;
     co_return sent;
   }
-  reusable = reusable && trip.upload_done;
-  if (reusable) connections_.keep(std::move(trip.connection), trip.pool->pool().options().keepalive);
+  if (keeps_alive && trip.upload_done && !body.overran()) connections_.keep(std::move(trip.connection), trip.pool->pool().options().keepalive);
   co_return Result<void>{};
 }
 

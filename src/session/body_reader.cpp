@@ -10,6 +10,12 @@ BodyReader::BodyReader(Stream& stream, http::BodyFraming framing, Side side)
 }
 
 Result<BodyReader::Piece> BodyReader::take(std::span<char> received) {
+  auto piece = cut(received);
+  overran_ = piece && !piece->leftover.empty();
+  return piece;
+}
+
+Result<BodyReader::Piece> BodyReader::cut(std::span<char> received) {
   switch (framing_.kind) {
     case http::BodyKind::none:
       return Piece{{}, received};
@@ -36,8 +42,10 @@ Result<BodyReader::Piece> BodyReader::take(std::span<char> received) {
 }
 
 Result<BodyReader::Piece> BodyReader::read(std::span<char> memory) {
-  // Of a body of known length nothing is read beyond its end, so that the next message stays in the socket.
-  if (framing_.kind == http::BodyKind::length && length_left_ < memory.size()) memory = memory.first(static_cast<std::size_t>(length_left_));
+  // Of a client's body nothing is read beyond its known end, so that its next request stays in the socket. A server has nothing
+  // more to say, and a read that could have brought more shows that it has not.
+  const bool exact = side_ == Side::client && framing_.kind == http::BodyKind::length;
+  if (exact && length_left_ < memory.size()) memory = memory.first(static_cast<std::size_t>(length_left_));
   auto got = stream_.read(memory);
   if (!got) {
     got.error().side = side_;

@@ -30,6 +30,8 @@ class BodyReader {
   [[nodiscard]] std::uint64_t payload_bytes() const { return payload_bytes_; }
   // Bytes still to come, where that is known.
   [[nodiscard]] std::uint64_t length_left() const { return framing_.kind == http::BodyKind::length ? length_left_ : 0; }
+  // Bytes have come beyond the end of the body.
+  [[nodiscard]] bool overran() const { return overran_; }
   // So many bytes of a body of known length were moved without passing here.
   void skip(std::uint64_t count);
   [[nodiscard]] std::string_view trailers() const { return decoder_ ? decoder_->trailers() : std::string_view{}; }
@@ -38,10 +40,13 @@ class BodyReader {
   [[nodiscard]] const http::ParseError& parse_error() const { return parse_error_; }
 
  private:
+  Result<Piece> cut(std::span<char> received);
+
   Stream& stream_;
   http::BodyFraming framing_;
   Side side_;
   bool done_;
+  bool overran_ = false;
   std::uint64_t length_left_;
   std::uint64_t payload_bytes_ = 0;
   std::optional<http1::ChunkedDecoder> decoder_;

@@ -14,10 +14,7 @@ constexpr Duration sweep_interval = 1s;
 // can tell.
 bool is_silent(Stream& stream) {
   if (stream.peer_ended() || stream.broken()) return false;
-  if (!stream.is_readable()) return true;
-  char unasked = 0;
-  const auto got = stream.read({&unasked, 1});
-  return !got && got.error().kind == ErrorKind::would_block;
+  return !stream.is_readable() || stream.quiet();
 }
 
 }  // namespace

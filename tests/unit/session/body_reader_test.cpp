@@ -39,12 +39,21 @@ TEST_F(BodyReaderTest, a_length_ends_where_it_says_and_leaves_the_rest) {
   EXPECT_EQ(body.payload_bytes(), 5U);
 }
 
-TEST_F(BodyReaderTest, nothing_beyond_a_known_length_is_read_from_the_stream) {
+TEST_F(BodyReaderTest, nothing_beyond_a_known_length_is_read_from_a_client) {
+  BodyReader body(stream, {BodyKind::length, 5}, Side::client);
+  stream.feed("01234GET / HTTP/1.1");
+  EXPECT_EQ(text(body.read(memory)->payload), "01234");
+  EXPECT_TRUE(body.done());
+  EXPECT_FALSE(body.overran());
+  EXPECT_EQ(*stream.read(memory), 14U);
+}
+
+TEST_F(BodyReaderTest, what_a_server_says_beyond_its_body_is_noticed) {
   BodyReader body(stream, {BodyKind::length, 5}, Side::server);
   stream.feed("01234HTTP/1.1 200");
   EXPECT_EQ(text(body.read(memory)->payload), "01234");
   EXPECT_TRUE(body.done());
-  EXPECT_EQ(*stream.read(memory), 12U);
+  EXPECT_TRUE(body.overran());
 }
 
 TEST_F(BodyReaderTest, a_length_may_come_in_pieces_and_through_the_kernel) {

@@ -10,12 +10,13 @@ namespace steelyard::testing_support {
 
 class ScriptedExchange final : public Exchange {
  public:
-  ScriptedExchange(Fiber& owner, Stream& stream, http::BodyFraming framing) : Exchange(owner, stream, framing) {}
+  ScriptedExchange(Fiber& owner, Stream& stream, http::BodyFraming framing) : Exchange(owner, stream, framing, is_draining) {}
 
   const http::RequestHead& head() override { return request; }
   void keep_leftover(std::span<const char> bytes) override { leftover.append(bytes.data(), bytes.size()); }
   std::span<const char> take_leftover() override { return leftover; }
 
+  bool is_draining = false;
   http::RequestHead request;
   std::string leftover;
 };

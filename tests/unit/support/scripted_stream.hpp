@@ -23,7 +23,7 @@ class ScriptedStream final : public Stream {
     bool destroyed = false;
   };
 
-  ScriptedStream() { set_writable(); }
+  ScriptedStream() { deliver({.writable = true}); }
   enum class Start : bool { connecting };
   explicit ScriptedStream(Start /*connecting*/) {}
   ~ScriptedStream() override { record_->destroyed = true; }
@@ -61,6 +61,7 @@ class ScriptedStream final : public Stream {
   // Arrives without an event, as what comes between the last event and a read.
   void slip_in(std::string_view bytes) { incoming_ += bytes; }
 
+  [[nodiscard]] bool quiet() override { return incoming_.empty() && !ended_ && !failure_; }
   Result<std::size_t> read(std::span<char> into) override {
     if (!is_readable()) return fail(ErrorKind::would_block);
     ++reads;
