@@ -177,7 +177,9 @@ TEST_F(EpollNetTest, a_reset_is_seen_as_one) {
     co_await connect(client, server);
     client->reset_on_close();
     client.reset();
-    EXPECT_EQ(co_await server->readable(), WaitResult::done);
+    server->watch();
+    co_await yield_turn();
+    co_await yield_turn();
     EXPECT_TRUE(server->broken());
     char memory[8];
     EXPECT_EQ(server->read(memory).error().kind, ErrorKind::reset);
@@ -200,10 +202,12 @@ TEST_F(EpollNetTest, what_nobody_waits_for_is_told_to_the_observer_who_may_destr
   auto open = [&]() -> Task<void> {
     co_await connect(client, observer.watched);
     char memory[8];
-    // The event of being writable is not the observer's.
     EXPECT_EQ(observer.watched->read(memory).error().kind, ErrorKind::would_block);
-    co_await yield_turn();
+    // Nobody waits on it, so it must be said that its events matter. That it is writable is not the observer's.
     observer.watched->observe(&observer);
+    observer.watched->watch();
+    co_await yield_turn();
+    co_await yield_turn();
     client.reset();
   };
   Line line(loop.scheduler());

@@ -63,7 +63,7 @@ class Recorder final : public ExchangeHandler {
     } else {
       served.emplace_back(std::string(exchange.method_text) + " " + std::string(exchange.path));
     }
-    keep_alive = exchange.keep_alive;
+    keep_alive = exchange.keep_alive && !exchange.draining;
     while (reads_bodies && !exchange.refusal && !exchange.body.done()) {
       char memory[64];
       const auto piece = exchange.body.read(memory);

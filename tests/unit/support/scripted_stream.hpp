@@ -23,7 +23,7 @@ class ScriptedStream final : public Stream {
     bool destroyed = false;
   };
 
-  ScriptedStream() { deliver({.writable = true}); }
+  ScriptedStream() { set_ready(); }
   enum class Start : bool { connecting };
   explicit ScriptedStream(Start /*connecting*/) {}
   ~ScriptedStream() override { record_->destroyed = true; }

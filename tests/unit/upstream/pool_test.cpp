@@ -108,11 +108,11 @@ TEST(Pool, a_tried_server_that_has_been_taken_out_since_does_not_count_for_anoth
   }
 }
 
-TEST(Pool, as_many_may_have_been_tried_as_there_are) {
-  PoolUnderTest under(Algorithm::round_robin, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+TEST(Pool, as_many_may_have_been_tried_as_tries_are_configurable) {
+  PoolUnderTest under(Algorithm::round_robin, {1, 1, 1, 1, 1, 1, 1, 1});
   std::vector<Server*> tried;
   while (Server* const next = under.view.pick(client, tried)) tried.push_back(next);
-  EXPECT_EQ(tried.size(), 16U);
+  EXPECT_EQ(tried.size(), 8U);
 }
 
 TEST(Pool, an_unhealthy_server_gets_nothing_until_it_is_back) {
