@@ -129,10 +129,8 @@ std::expected<void, std::string> Service::build_site() {
     pools.push_back(std::make_shared<Pool>(pool, addresses, static_cast<std::uint32_t>(server_count_)));
     server_count_ += pool.servers.size();
   }
-  site_ = std::make_unique<Site>(options_.routes, std::move(pools), random_seed());
+  site_ = std::make_unique<Site>(options_.routes, std::move(pools), random_seed(), options_.http, options_.timeouts);
   site_->forwarded = options_.forwarded;
-  site_->http = options_.http;
-  site_->timeouts = options_.timeouts;
   site_->status_page = [this](std::string_view name) { return status_page(*this, name); };
   return {};
 }

@@ -114,10 +114,10 @@ const char* HttpProxy::route(Trip& trip, int& status) {
   if (!found) return refuse(404, "no route matches this host, path and method");
   trip.route = &site_.routes[*found];
   trip.pool = &views_[trip.route->pool];
-  trip.record.route = trip.route->options.name;
+  trip.record.route = trip.route->name;
   trip.record.pool = trip.pool->pool().options().name;
-  trip.total_deadline = exchange.start + trip.route->options.total_timeout.value_or(site_.timeouts.total);
-  const std::uint64_t body_bytes_max = trip.route->options.body_bytes_max.value_or(site_.http.body_bytes_max);
+  trip.total_deadline = exchange.start + trip.route->total_timeout;
+  const std::uint64_t body_bytes_max = trip.route->body_bytes_max;
   if ((head.body.kind == http::BodyKind::length && head.body.length > body_bytes_max) || exchange.body.payload_bytes() > body_bytes_max) {
     metrics_.hit(Limit::body_bytes);
     return refuse(413, "the request's body is larger than allowed (body_bytes_max)");
@@ -238,7 +238,7 @@ Task<bool> HttpProxy::answer_status_page(Trip& trip) {
 }
 
 RelayBounds HttpProxy::bounds(const Trip& trip) const {
-  const std::uint64_t body_bytes_max = trip.route != nullptr ? trip.route->options.body_bytes_max.value_or(site_.http.body_bytes_max) : unlimited;
+  const std::uint64_t body_bytes_max = trip.route != nullptr ? trip.route->body_bytes_max : unlimited;
   return {site_.timeouts.body_idle, trip.total_deadline, body_bytes_max};
 }
 

@@ -112,13 +112,13 @@ ServerConnectionPtr HttpProxy::take_idle(Trip& trip) {
 // The request as it goes out: its head, and what of the body came with it. Made anew for another server only where the head
 // names the server.
 Result<void> HttpProxy::build_request(Trip& trip) {
-  if (!trip.request.empty() && trip.route->options.host != "server") return {};
+  if (!trip.request.empty() && trip.route->heads->host != "server") return {};
   Exchange& exchange = trip.exchange;
   const http::RequestHead& head = exchange.head();
   HeadBuilder out(scratch_.head());
   write_request_head(out, {.head = head,
                            .path = trip.path.empty() ? head.path : trip.path.view(),
-                           .route = trip.route->options,
+                           .route = *trip.route->heads,
                            .forwarded = site_.forwarded,
                            .server = *trip.server,
                            .client = exchange.client.ip,
@@ -159,7 +159,7 @@ Task<void> HttpProxy::upload_rest(Trip& trip, StreamWriter& to_server) {
 }
 
 Instant HttpProxy::first_byte_deadline(const Trip& trip) const {
-  return std::min(scheduler_.now() + trip.route->options.first_byte_timeout.value_or(site_.timeouts.first_byte), trip.total_deadline);
+  return std::min(scheduler_.now() + trip.route->first_byte_timeout, trip.total_deadline);
 }
 
 // Receives responses until the final one has been passed on.
@@ -273,7 +273,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
   const bool keeps_alive = head.keep_alive && head.body.kind != http::BodyKind::until_close;
 
   HeadBuilder out(scratch_.head());
-  write_response_head(out, {head, trip.route->options.response_headers, coding, exchange, date()});
+  write_response_head(out, {head, trip.route->heads->response_headers, coding, exchange, date()});
   if (out.overflowed()) co_return fail(ErrorKind::too_large, Side::server);
   trip.answered = true;
   trip.record.status = static_cast<std::uint16_t>(head.status);
@@ -319,7 +319,7 @@ Task<Result<void>> HttpProxy::pass_tunnel(Trip& trip, std::span<char> after_head
   if (!offers(exchange.head().upgrade, response_head_.upgrade)) co_return fail(ErrorKind::malformed, Side::server);
   exchange.keep_alive = false;
   HeadBuilder out(scratch_.head());
-  write_response_head(out, {response_head_, trip.route->options.response_headers, ClientCoding::none, exchange, date()});
+  write_response_head(out, {response_head_, trip.route->heads->response_headers, ClientCoding::none, exchange, date()});
   if (out.overflowed()) co_return fail(ErrorKind::too_large, Side::server);
   trip.answered = true;
   trip.record.status = 101;

@@ -14,14 +14,30 @@ std::vector<MatchOptions> matches_of(const std::vector<RouteOptions>& routes) {
   return matches;
 }
 
+bool changes_heads(const RouteOptions& route) {
+  return !route.host.empty() || !route.request_headers.empty() || !route.response_headers.empty();
+}
+
 }  // namespace
 
-Site::Site(std::vector<RouteOptions> route_options, std::vector<std::shared_ptr<Pool>> pool_list, std::uint64_t seed)
-    : pools(std::move(pool_list)), router(matches_of(route_options), seed) {
-  for (RouteOptions& options : route_options) {
+Site::Site(std::vector<RouteOptions> route_options, std::vector<std::shared_ptr<Pool>> pool_list, std::uint64_t seed,
+           HttpOptions http_options, TimeoutOptions timeout_options)
+    : pools(std::move(pool_list)),
+      options_of_routes(std::move(route_options)),
+      router(matches_of(options_of_routes), seed),
+      http(http_options),
+      timeouts(timeout_options) {
+  static const RouteOptions says_nothing;
+  routes.reserve(options_of_routes.size());
+  for (const RouteOptions& options : options_of_routes) {
     const auto pool = std::ranges::find_if(pools, [&](const auto& candidate) { return candidate->options().name == options.pool; });
     SY_ASSERT(pool != pools.end());  // the configuration was checked
-    routes.push_back({std::move(options), static_cast<std::size_t>(pool - pools.begin())});
+    routes.push_back({.name = options.name,
+                      .pool = static_cast<std::size_t>(pool - pools.begin()),
+                      .first_byte_timeout = options.first_byte_timeout.value_or(timeouts.first_byte),
+                      .total_timeout = options.total_timeout.value_or(timeouts.total),
+                      .body_bytes_max = options.body_bytes_max.value_or(http.body_bytes_max),
+                      .heads = changes_heads(options) ? &options : &says_nothing});
   }
 }
 

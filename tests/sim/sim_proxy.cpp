@@ -33,7 +33,7 @@ std::vector<RouteOptions> one_route() {
 SimProxy::SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed)
     : net_(net),
       pool_(make_pool(settings)),
-      site_(one_route(), {pool_}, seed),
+      site_(one_route(), {pool_}, seed, settings.http, settings.timeouts),
       connector_(net, {IpAddress::v4(0x0a010002U), 50'000}),
       connections_(connector_, metrics_, settings.servers),
       proxy_(site_, connections_, scratch_, net.scheduler(), metrics_, nullptr, seed),
@@ -41,8 +41,8 @@ SimProxy::SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed)
       frontend_(net.scheduler(), scratch_, metrics_, proxy_, limits_) {
   // Only errors: what is simulated goes wrong a thousand times.
   configure_messages({.access = "off", .level = LogLevel::error});
-  site_.http = frontend_.http = settings.http;
-  site_.timeouts = frontend_.timeouts = settings.timeouts;
+  frontend_.http = settings.http;
+  frontend_.timeouts = settings.timeouts;
   frontend_.listen(std::make_unique<SimListener>(net, proxy_address()), StatusPages::off);
 }
 

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <numeric>
+#include <string>
 #include <tuple>
+
+#include "decide/route/path_tree_builder.hpp"
 
 namespace steelyard {
 namespace {
@@ -19,47 +23,81 @@ std::vector<std::size_t> by_conditions(std::span<const MatchOptions> matches) {
 
 std::size_t label_count(std::string_view name) { return static_cast<std::size_t>(std::ranges::count(name, '.')) + 1; }
 
+bool is_conditional(const MatchOptions& match) { return !match.methods.empty() || !match.headers.empty(); }
+
 }  // namespace
 
 std::optional<std::size_t> Router::match(const Query& query) const noexcept {
-  std::array<char, route::host_bytes_max> lower;
-  const route::Authority authority = route::read_authority(query.host, query.default_port, lower);
-  if (!authority.name.empty()) {
-    if (const auto found = match_host(exact_hosts_, {authority.name, authority.port}, query)) return found;
-    std::string_view suffix = authority.name;
-    // Only suffixes of a length that some route has are looked up, so that a host of a hundred labels costs no hundred hashes.
-    for (std::size_t labels = label_count(suffix) - 1; labels > 0; --labels) {
-      suffix.remove_prefix(suffix.find('.') + 1);
-      if (!wildcard_label_counts_.test(labels)) continue;
-      if (const auto found = match_host(wildcard_hosts_, {suffix, authority.port}, query)) return found;
+  if (!hosts_.empty()) {
+    std::array<char, route::host_bytes_max> lower;
+    const route::Authority authority = route::read_authority(query.host, query.default_port, lower);
+    if (!authority.name.empty()) {
+      if (const auto found = match_named(authority, query)) return found;
     }
   }
-  return any_host_.find(query, conditions_);
+  return paths_.find(any_host_, query, conditions_);
 }
 
-std::optional<std::size_t> Router::match_host(const HostTable& hosts, HostKey key, const Query& query) const {
-  for (const std::uint16_t port : {key.port, route::any_port}) {
-    const auto host = hosts.find(HostKey{key.name, port});
-    if (host == hosts.end()) continue;
-    if (const auto found = host->second.find(query, conditions_)) return found;
+std::optional<std::size_t> Router::match_named(route::Authority authority, const Query& query) const {
+  if (const auto found = match_host({HostKind::exact, authority.name}, authority.port, query)) return found;
+  if (wildcard_label_counts_.none()) return std::nullopt;
+  std::string_view suffix = authority.name;
+  // Only suffixes of a length that some route has are looked up, so that a host of a hundred labels costs no hundred hashes.
+  for (std::size_t labels = label_count(suffix) - 1; labels > 0; --labels) {
+    suffix.remove_prefix(suffix.find('.') + 1);
+    if (!wildcard_label_counts_.test(labels)) continue;
+    if (const auto found = match_host({HostKind::wildcard, suffix}, authority.port, query)) return found;
   }
   return std::nullopt;
 }
 
-Router::Router(std::span<const MatchOptions> matches, std::uint64_t seed)
-    : hash_(seed), exact_hosts_(0, HostKeyHash{hash_}), wildcard_hosts_(0, HostKeyHash{hash_}), any_host_(hash_) {
-  conditions_.reserve(matches.size());
-  for (const MatchOptions& match : matches) conditions_.emplace_back(match);
-  for (const std::size_t index : by_conditions(matches)) {
-    tree_of(route::read_host_pattern(matches[index].host)).add(matches[index].path, index);
+std::optional<std::size_t> Router::match_host(HostKey key, std::uint16_t port, const Query& query) const {
+  const std::uint64_t hash = hash_(key.name);
+  if (names_ports_) {
+    if (const route::NodeRef root(hosts_.find(hash, scope_of(key, port))); root.exists()) {
+      if (const auto found = paths_.find(root, query, conditions_)) return found;
+    }
   }
+  const route::NodeRef root(hosts_.find(hash, scope_of(key, route::any_port)));
+  return root.exists() ? paths_.find(root, query, conditions_) : std::nullopt;
 }
 
-route::PathTree& Router::tree_of(const route::HostPattern& pattern) {
-  if (pattern.kind == route::HostPattern::Kind::any) return any_host_;
-  const bool exact = pattern.kind == route::HostPattern::Kind::exact;
-  if (!exact) wildcard_label_counts_.set(label_count(pattern.name));
-  return (exact ? exact_hosts_ : wildcard_hosts_).try_emplace(OwnedHostKey{pattern.name, pattern.port}, hash_).first->second;
+// What of a host must agree beside the hash of its name. The length is there because it costs nothing.
+std::uint32_t Router::scope_of(HostKey key, std::uint16_t port) {
+  return port | (key.kind == HostKind::wildcard ? 1U << 16U : 0U) | static_cast<std::uint32_t>(key.name.size()) << 17U;
+}
+
+Router::Router(std::span<const MatchOptions> matches, std::uint64_t seed) : hash_(seed), paths_(hash_) {
+  conditions_.reserve(matches.size());
+  for (const MatchOptions& match : matches) conditions_.emplace_back(match);
+  index_hosts(matches);
+}
+
+void Router::index_hosts(std::span<const MatchOptions> matches) {
+  route::PathTreesBuilder trees;
+  const std::size_t any_host = trees.add_tree();
+  std::map<std::tuple<HostKind, std::string, std::uint16_t>, std::size_t> roots;
+  for (const std::size_t index : by_conditions(matches)) {
+    const route::HostPattern host = route::read_host_pattern(matches[index].host);
+    std::size_t root = any_host;
+    if (host.kind != HostKind::any) {
+      const auto [place, is_new] = roots.try_emplace({host.kind, host.name, host.port}, 0);
+      if (is_new) place->second = trees.add_tree();
+      root = place->second;
+    }
+    trees.add(root, matches[index].path, {index, is_conditional(matches[index])});
+  }
+  paths_ = trees.build(hash_);
+  any_host_ = trees.reference_to(any_host);
+  hosts_ = route::FlatTable(roots.size());
+  for (const auto& [host, root] : roots) {
+    const auto& [kind, name, port] = host;
+    hosts_.insert(hash_(name), scope_of({kind, name}, port), trees.reference_to(root).bits());
+    names_ports_ |= port != route::any_port;
+    // More labels than a request's host can have are never looked up.
+    const std::size_t labels = label_count(name);
+    if (kind == HostKind::wildcard && labels < wildcard_label_counts_.size()) wildcard_label_counts_.set(labels);
+  }
 }
 
 }  // namespace steelyard

@@ -1,6 +1,8 @@
 // Which route takes a request: an index over all matches of one configuration, built once and immutable, so that every worker may
 // read it. Pure. A lookup neither allocates nor throws, and costs the same for ten routes as for thousands: it depends on the
-// length of host and path alone. Only routes that share host and path and differ in methods or headers are tried one by one.
+// length of host and path alone. Only routes that share host and path and differ in methods or headers are tried one by one. The
+// index is a few flat arrays, because with thousands of routes a lookup costs what it misses in the cache: for "/v1/*" of a host
+// that is a slot of the hosts, a slot of the edges and a node.
 //
 // Several routes may match; the most specific one wins:
 // 1. Host: an exact name, then "*.suffix" from the longest suffix to the shortest, then any. The same pattern with a port comes
@@ -21,13 +23,12 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/hash.hpp"
 #include "decide/route/conditions.hpp"
+#include "decide/route/flat_table.hpp"
 #include "decide/route/host_pattern.hpp"
 #include "decide/route/options.hpp"
 #include "decide/route/path_tree.hpp"
@@ -45,35 +46,24 @@ class Router {
   [[nodiscard]] std::optional<std::size_t> match(const Query& query) const noexcept;
 
  private:
+  using HostKind = route::HostPattern::Kind;
   struct HostKey {
+    HostKind kind = HostKind::any;
     std::string_view name;
-    std::uint16_t port = 0;
   };
-  struct OwnedHostKey {
-    std::string name;
-    std::uint16_t port = 0;
-    operator HostKey() const { return {name, port}; }
-  };
-  struct HostKeyHash {
-    using is_transparent = void;
-    KeyedHash hash;
-    std::size_t operator()(HostKey key) const { return hash(key.name) + key.port * 0x9e3779b97f4a7c15U; }
-  };
-  struct HostKeyEqual {
-    using is_transparent = void;
-    bool operator()(HostKey a, HostKey b) const { return a.port == b.port && a.name == b.name; }
-  };
-  using HostTable = std::unordered_map<OwnedHostKey, route::PathTree, HostKeyHash, HostKeyEqual>;
 
-  route::PathTree& tree_of(const route::HostPattern& pattern);
-  [[nodiscard]] std::optional<std::size_t> match_host(const HostTable& hosts, HostKey key, const Query& query) const;
+  void index_hosts(std::span<const MatchOptions> matches);
+  [[nodiscard]] static std::uint32_t scope_of(HostKey key, std::uint16_t port);
+  [[nodiscard]] std::optional<std::size_t> match_named(route::Authority authority, const Query& query) const;
+  [[nodiscard]] std::optional<std::size_t> match_host(HostKey key, std::uint16_t port, const Query& query) const;
 
   KeyedHash hash_;
-  std::vector<route::Conditions> conditions_;  // of each route
-  HostTable exact_hosts_;
-  HostTable wildcard_hosts_;                                          // by what follows "*."
-  std::bitset<route::host_bytes_max / 2 + 2> wildcard_label_counts_;  // how many labels the keys of wildcard_hosts_ have
-  route::PathTree any_host_;
+  route::FlatTable hosts_;  // the roots of their trees, by name, wildcards by what follows "*."
+  route::PathTrees paths_;
+  route::NodeRef any_host_;
+  bool names_ports_ = false;                                          // whether any key of hosts_ has a port
+  std::bitset<route::host_bytes_max / 2 + 2> wildcard_label_counts_;  // how many labels the wildcards of hosts_ have
+  std::vector<route::Conditions> conditions_;                         // of each route; looked at only for those that have any
 };
 
 }  // namespace steelyard
