@@ -45,7 +45,7 @@ void Answers::write_head(HeadBuilder& out, const Exchange& exchange, const Answe
   if (head.coding == BodyCoding::chunked) out.text("Transfer-Encoding: chunked\r\n");
   if (head.status == 101) {
     // Its fields name the protocol; nothing else is said of a connection that is no longer HTTP's.
-  } else if (!exchange.keep_alive) {
+  } else if (!exchange.keep_alive || exchange.draining) {
     out.text("Connection: close\r\n");
   } else if (exchange.version_minor == 0) {
     out.text("Connection: keep-alive\r\n");
@@ -121,6 +121,7 @@ Task<bool> Answers::wait_to_send(Exchange& exchange) {
 
 Task<bool> Answers::pause(Exchange& exchange, Instant until) {
   if (until <= scheduler_.now()) co_return true;
+  exchange.response.stream().watch();  // to learn of a client that leaves meanwhile
   exchange.fiber.set_deadline(until);
   const WaitResult waited = co_await until_deadline();
   exchange.fiber.clear_deadline();

@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::uint64_t divisors_of_max = 1'000'000'000'000;
 
-std::string to_text(const nlohmann::ordered_json& json) { return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"; }
+std::string to_text(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
 
 }  // namespace
 
@@ -74,9 +76,11 @@ const Routes::Route* Routes::find(std::string_view path) {
 }
 
 Answer Routes::welcome(Exchange& /*exchange*/, std::string_view /*argument*/) {
-  return {.body = fmt::format("{{\"message\":\"Hello from a Steelyard demo server. Ask for /routes to see what else it answers.\",\"name\":{},"
-                              "\"host\":\"{}\",\"port\":{},\"pid\":{},\"uptime_seconds\":{:.3f},\"requests\":{}}}\n",
-                              name_json_, facts_.address.ip.to_string(), facts_.address.port, getpid(), uptime_seconds(), metrics_.requests.value())};
+  constexpr std::string_view message = "Hello from a Steelyard demo server. Ask for /routes to see what else it answers.";
+  return {.body = fmt::format("{{\"message\":\"{}\",\"name\":{},\"host\":\"{}\",\"port\":{},\"pid\":{},\"uptime_seconds\":{:.3f},"
+                              "\"requests\":{}}}\n",
+                              message, name_json_, facts_.address.ip.to_string(), facts_.address.port, getpid(), uptime_seconds(),
+                              metrics_.requests.value())};
 }
 
 Answer Routes::info(Exchange& /*exchange*/, std::string_view /*argument*/) {

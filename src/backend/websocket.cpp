@@ -8,10 +8,14 @@ namespace {
 constexpr std::size_t control_payload_max = 125;
 constexpr std::size_t mask_bytes = 4;
 
-std::unexpected<Refusal> refuse(const char* reason, std::uint16_t code = code_protocol_error) { return std::unexpected(Refusal{code, reason}); }
+std::unexpected<Refusal> refuse(const char* reason, std::uint16_t code = code_protocol_error) {
+  return std::unexpected(Refusal{code, reason});
+}
 
 // Codes that may stand in a frame (RFC 6455 §7.4): 1004 to 1006 and 1015 are reserved, beyond 1014 the protocol defines none.
-bool may_be_sent(unsigned code) { return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999); }
+bool may_be_sent(unsigned code) {
+  return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}
 
 std::expected<void, Refusal> check_close(std::string_view payload) {
   if (payload.empty()) return {};

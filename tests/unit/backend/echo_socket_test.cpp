@@ -7,7 +7,9 @@ using test::Client;
 using test::Response;
 using test::RunningBackend;
 
-constexpr std::string_view opening = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+constexpr std::string_view opening =
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 // A frame masked with zeros: `first` is its first byte.
 std::string frame(std::uint8_t first, std::string_view payload) {
@@ -57,7 +59,8 @@ TEST_F(EchoSocket, refuses_what_opens_no_websocket) {
   EXPECT_EQ(other.status, 426);
   EXPECT_EQ(other.field("Sec-WebSocket-Version"), "13");
   for (const char* key : {"", "Sec-WebSocket-Key: short\r\n", "Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==\r\n"}) {
-    EXPECT_EQ(client_.ask("GET", "/ws", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" + std::string(key)).status, 400);
+    const std::string fields = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" + std::string(key);
+    EXPECT_EQ(client_.ask("GET", "/ws", fields).status, 400);
   }
   EXPECT_EQ(client_.get("/info").status, 200);
 }

