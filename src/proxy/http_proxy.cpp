@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 
 #include "observe/message.hpp"
 #include "proxy/forwarded.hpp"
@@ -240,23 +239,6 @@ Task<bool> HttpProxy::answer_status_page(Trip& trip) {
 RelayBounds HttpProxy::bounds(const Trip& trip) const {
   const std::uint64_t body_bytes_max = trip.route != nullptr ? trip.route->body_bytes_max : unlimited;
   return {site_.timeouts.body_idle, trip.total_deadline, body_bytes_max};
-}
-
-// The current Date field, formatted once a second (RFC 9110 §5.6.7).
-std::string_view HttpProxy::date() {
-  const std::int64_t second = scheduler_.unix_us() / 1'000'000;
-  if (second != date_second_) {
-    date_second_ = second;
-    const std::time_t time = second;
-    std::tm parts{};
-    gmtime_r(&time, &parts);
-    constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    const auto end = fmt::format_to_n(date_memory_.data(), date_memory_.size(), "{}, {:02} {} {} {:02}:{:02}:{:02} GMT", days[parts.tm_wday],
-                                      parts.tm_mday, months[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
-    date_size_ = end.size;
-  }
-  return {date_memory_.data(), date_size_};
 }
 
 }  // namespace steelyard

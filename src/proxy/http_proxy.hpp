@@ -16,6 +16,7 @@
 #include "runtime/buffer.hpp"
 #include "session/exchange.hpp"
 #include "upstream/connections.hpp"
+#include "wire/http/date.hpp"
 
 namespace steelyard {
 
@@ -85,7 +86,7 @@ class HttpProxy final : public ExchangeHandler {
   [[nodiscard]] Error before_answer(const Trip& trip, Error error) const;
   [[nodiscard]] Instant first_byte_deadline(const Trip& trip) const;
   [[nodiscard]] RelayBounds bounds(const Trip& trip) const;
-  [[nodiscard]] std::string_view date();
+  [[nodiscard]] std::string_view date() { return date_.at(scheduler_.unix_us()); }
 
   const Site& site_;
   Connections& connections_;
@@ -97,9 +98,7 @@ class HttpProxy final : public ExchangeHandler {
   Pipes pipes_;
   std::vector<PoolView> views_;     // of site_.pools
   http::ResponseHead response_head_;  // of whichever response was parsed last; valid until the next co_await
-  std::int64_t date_second_ = -1;
-  std::array<char, 40> date_memory_{};
-  std::size_t date_size_ = 0;
+  http::DateText date_;
 };
 
 }  // namespace steelyard

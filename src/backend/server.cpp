@@ -1,0 +1,117 @@
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "backend/backend.hpp"
+#include "backend/routes.hpp"
+#include "net/epoll_net.hpp"
+#include "observe/metrics.hpp"
+#include "session/frontend.hpp"
+#include "wire/http/characters.hpp"
+
+namespace steelyard {
+namespace {
+
+// Benchmarks come with as many connections as they like; descriptors are the limit.
+constexpr ConnectionOptions connection_options{.connections_max = 1'000'000};
+
+constexpr std::size_t name_bytes_max = 200;
+
+// SIGTERM and SIGINT as events of a loop. They are blocked for good: the process ends by them in order or not at all.
+class Signals final : public Pollable {
+ public:
+  Signals(EpollLoop& loop, std::function<void()> on_signal) : loop_(loop), on_signal_(std::move(on_signal)) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    descriptor_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    SY_ASSERT(descriptor_ >= 0 && loop_.add(descriptor_, *this).has_value());
+  }
+  ~Signals() {
+    loop_.forget(*this);
+    close(descriptor_);
+  }
+
+  void on_events(std::uint32_t /*events*/) override {
+    signalfd_siginfo signal{};
+    while (read(descriptor_, &signal, sizeof signal) == sizeof signal) on_signal_();
+  }
+
+ private:
+  EpollLoop& loop_;
+  std::function<void()> on_signal_;
+  int descriptor_ = -1;
+};
+
+}  // namespace
+
+struct BackendServer::Running {
+  Running(EpollLoop& loop, const BackendOptions& options, const SocketAddress& bound)
+      : address(bound),
+        limits(connection_options),
+        routes(loop.scheduler(), scratch, metrics, {.name = options.name, .address = bound, .stream_interval = options.stream_interval}),
+        frontend(loop.scheduler(), scratch, metrics, routes, limits) {
+    frontend.timeouts = routes.timeouts();
+    frontend.timeouts.drain = options.drain_timeout;
+  }
+
+  SocketAddress address;
+  Scratch scratch;
+  WorkerMetrics metrics;
+  ConnectionLimits limits;
+  Routes routes;
+  Frontend frontend;
+};
+
+BackendServer::BackendServer(EpollLoop& loop, BackendOptions options) : loop_(loop), options_(std::move(options)) {}
+BackendServer::~BackendServer() = default;
+
+std::expected<void, std::string> BackendServer::start() {
+  // The name goes into a header field.
+  if (options_.name.size() > name_bytes_max || !http::all_of(options_.name, http::value_char)) {
+    return std::unexpected(fmt::format("the name of a backend has at most {} bytes, and no control characters", name_bytes_max));
+  }
+  const auto ip = IpAddress::parse(options_.host);
+  if (!ip) return std::unexpected(fmt::format("cannot listen on \"{}\": it is not an IP address, e.g. 127.0.0.1", options_.host));
+  const SocketAddress wanted{*ip, options_.port};
+  const auto refused = [&](int os_code) {
+    const char* const reason = os_code == EADDRINUSE ? "the port is taken; choose another one" : std::strerror(os_code);
+    return std::unexpected(fmt::format("cannot listen on {}: {}", wanted.to_string(), reason));
+  };
+  if (const auto error = exclusive_bind_error(wanted)) return refused(*error);
+  const auto descriptor = listen_on(wanted);
+  if (!descriptor) return refused(descriptor.error().os_code);
+  running_ = std::make_unique<Running>(loop_, options_, local_address_of(*descriptor));
+  running_->frontend.listen(make_listener(loop_, *descriptor), StatusPages::off);
+  return {};
+}
+
+SocketAddress BackendServer::address() const { return running_ ? running_->address : SocketAddress{}; }
+
+void BackendServer::drain(std::function<void()> done) { running_->frontend.drain(std::move(done)); }
+
+int run_backend(const BackendOptions& options) {
+  EpollLoop loop;
+  BackendServer server(loop, options);
+  bool draining = false;
+  const Signals signals(loop, [&] {
+    if (!std::exchange(draining, true)) server.drain([&] { loop.stop(); });
+  });
+  if (const auto started = server.start(); !started) {
+    fmt::print(stderr, "steelyard backend: {}\n", started.error());
+    return 1;
+  }
+  fmt::print(stderr, "listening on {}\n", server.address().to_string());
+  loop.run();
+  return 0;
+}
+
+}  // namespace steelyard
