@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from client import Client, Ended, request_bytes
-from harness import Proxy, configuration, proxied
+from harness import Proxy, configuration, proxied, sanitized
 from messages import reply
 from server import Server, answer_hello
 
@@ -24,7 +24,6 @@ def limited():
 def refused(answer, status):
     assert answer.status == status, answer
     assert answer.body and answer.value("x-request-id")
-    assert "close" in answer.listed("connection")
 
 
 HEADS = [
@@ -45,8 +44,12 @@ def test_a_message_over_a_limit_is_refused_and_counted(limited, limit, status, r
     before = proxy.page("metrics")["limits_hit"][limit]
     with proxy.client() as client:
         client.send(request_of())
-        refused(client.response(), status)
-        client.expect_end()
+        answer = client.response()
+        refused(answer, status)
+        if "close" in answer.listed("connection"):
+            client.expect_end()
+        else:  # only where the rest of the message was read
+            assert status == 413 and client.get("/").status == 200
     server.settle()
     assert not [request for request in server.complete if request.target != "/"]
     assert proxy.page("metrics")["limits_hit"][limit] == before + 1
@@ -305,6 +308,7 @@ def test_a_connection_that_ends_makes_room_for_another():
                 second.expect_end()
 
 
+@pytest.mark.skipif(sanitized(), reason="the sanitizer itself needs descriptors")
 def test_running_out_of_descriptors_hurts_nobody_who_is_connected_and_passes():
     with Server() as server:
         with Proxy(configuration(server), wrapper=["prlimit", "--nofile=64:64"]) as proxy:
