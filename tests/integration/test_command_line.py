@@ -104,7 +104,7 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path):
     ("listeners:\n  - bind: nonsense\npools: {app: {servers: [127.0.0.1:1]}}\n", ":2:", ["nonsense", "bind"]),
     ("listeners:\n  - bind: 127.0.0.1:65001\npools: {app: {servers: [127.0.0.1:1]}}\nroutes: [{pool: ap}]\n", ":4:", ["ap", "app"]),
     ("workers: many\nlisteners:\n  - bind: 127.0.0.1:65001\npools: {app: {servers: [127.0.0.1:1]}}\n", ":1:", ["workers", "many"]),
-    ("listeners: [\n", ":2:", []),
+    ("listeners: {bind: x\npools: 1\n", ":2:", []),
     ("", "", ["listeners"]),
 ], ids=["misspelt key", "wrong value", "unknown pool", "wrong number", "broken syntax", "empty"])
 @pytest.mark.parametrize("command", ["serve", "check"])
