@@ -5,7 +5,7 @@ import struct
 
 from messages import Buffer, Truncated, response
 
-DEADLINE_SECONDS = 30  # safety only: no test expects to reach it
+DEADLINE_SECONDS = 10  # safety only: no test expects to reach it
 
 
 class Ended(Exception):

@@ -244,8 +244,11 @@ REQUESTS = {
 }
 
 
-def judge_response(case, client):
-    """Asks, reads and judges in one: what a server's bytes may do to a client. Returns what it got: a status, or 'truncated'."""
+def judge_response(case, client, all_sent):
+    """Asks, reads and judges in one: what a server's bytes may do to a client. Returns what it got: a status, or 'truncated'.
+
+    `all_sent` waits until the server has sent the whole case: what it says after its answer must reach nobody.
+    """
     client.send(REQUESTS[case["request"]])
     answer = client.response("HEAD" if case["request"] == "HEAD" else "GET")
     assert not answer.values("x-evil") and b"EVIL" not in answer.body
@@ -269,6 +272,7 @@ def judge_response(case, client):
         assert answer.status != 101, "switched although nobody may"
         looks_like(answer, case)
         outcome = "forward"
+    all_sent()
     not_poisoned(client, answer)
     return outcome
 

@@ -5,6 +5,7 @@ error says so, and every wait here is for an event, with a deadline as a safety 
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -36,6 +37,12 @@ def configuration(*servers, pool=None, **overrides):
     return {**made, "timeouts": timeouts, **overrides}
 
 
+@functools.cache
+def sanitized():
+    """Whether the binary was built with AddressSanitizer."""
+    return os.access(BINARY, os.R_OK) and b"__asan_init" in Path(BINARY).read_bytes()
+
+
 class Process:
     """A command of the binary that runs until it is told to end; collects what it writes."""
 
@@ -45,6 +52,8 @@ class Process:
         self.ended = False
         self.changed = threading.Condition()
         self.wrapped = bool(wrapper)
+        if wrapper:  # the leak sanitizer cannot work beside another tracer
+            environment = {"ASAN_OPTIONS": "detect_leaks=0", **(environment or {})}
         self.process = subprocess.Popen([*wrapper, BINARY, *arguments], cwd=directory, stdin=subprocess.DEVNULL, stdout=stdout,
                                         stderr=subprocess.PIPE, env={**os.environ, **(environment or {})})
         self.readers = [threading.Thread(target=self.collect, args=(self.process.stderr, self.lines), daemon=True)]
@@ -123,6 +132,10 @@ class Process:
     def rss_kib(self):
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+    def grown_kib(self, rss_kib_before):
+        """How much memory it took since; nothing under a sanitizer, which keeps what was freed."""
+        return 0 if sanitized() else self.rss_kib() - rss_kib_before
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -13,7 +13,7 @@ import threading
 
 from messages import Buffer, Fault, Truncated, reply, request_body, request_head
 
-DEADLINE_SECONDS = 30  # safety only: no test expects to reach it
+DEADLINE_SECONDS = 10  # safety only: no test expects to reach it
 RAW_BYTES_KEPT = 1024 * 1024
 
 

@@ -44,7 +44,7 @@ def test_it_is_healthy(client):
 
 def test_it_tells_what_it_received(client):
     answer = client.request("POST", "/echo?a=b", {"X-Mine": "1"}, body=b"body of mine")
-    assert answer.status == 200 and b"body of mine" in answer.body
+    assert answer.status == 200 and json.loads(answer.body)["body"] == "body of mine"
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 1_000_000])
@@ -60,11 +60,11 @@ def test_it_answers_after_a_delay(client):
 @pytest.mark.parametrize("number, divisors", [(1, 1), (12, 6), (97, 2), (720720, 240)])
 def test_it_counts_divisors(client, number, divisors):
     answer = client.get(f"/cpu/{number}")
-    assert answer.status == 200 and str(divisors) in answer.body.decode()
+    assert answer.status == 200 and json.loads(answer.body)["divisors"] == divisors
 
 
 def test_it_streams_in_chunks(client):
-    answer = client.get("/stream/5")
+    answer = client.get("/stream/2")
     assert answer.complete and answer.framing == "chunked" and answer.body
 
 
@@ -74,8 +74,8 @@ def test_it_answers_with_any_status(client, status):
     assert client.get("/health").status == 200
 
 
-def test_it_can_fail(client):
-    assert client.get("/fail").status >= 500
+def test_its_health_turns_over_on_demand(client):
+    assert [client.get(path).status for path in ("/fail", "/health", "/fail", "/health")] == [503, 503, 200, 200]
 
 
 @pytest.mark.parametrize("target", ["/nowhere", "/bytes/many", "/bytes/-1", "/status/42", "/cpu/0", "/delay/x"])

@@ -63,6 +63,7 @@ class CaseServer(Server):
 
     def __init__(self):
         self.case = None
+        self.played = 0  # how often all of a case's bytes were sent
         super().__init__(self.play)
 
     async def play(self, connection):
@@ -74,6 +75,8 @@ class CaseServer(Server):
             for data, pause in corpus.pieces(case):
                 await connection.send(data)
                 await connection.pause(pause)
+            self.played += 1
+            self.notify()
             if case["close"] == "rst":
                 return connection.reset()
             if case["close"]:
@@ -105,8 +108,10 @@ def response_outcomes():
 def test_response(case, case_proxy, case_server, response_outcomes):
     case_server.case = case
     response_outcomes[case["name"]] = "failed"
+    goal = case_server.played + 1
     with case_proxy.client() as client:
-        response_outcomes[case["name"]] = corpus.judge_response(case, client)
+        response_outcomes[case["name"]] = corpus.judge_response(
+            case, client, lambda: case_server.wait(lambda: case_server.played >= goal, "the whole case"))
     assert case_proxy.get("/after").body == b"answer to /after", "the pool kept a poisoned connection"
 
 

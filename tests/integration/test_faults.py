@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from client import Client, Ended
-from harness import Proxy, configuration
+from harness import Proxy, configuration, sanitized
 from messages import reply
 from server import Server
 
@@ -21,8 +21,6 @@ pytestmark = pytest.mark.skipif(not may_trace(), reason="strace may not trace he
 FAULTS = [
     ("recvfrom", "EINTR", 7, "nothing"),
     ("sendto", "EINTR", 7, "nothing"),
-    ("recvfrom", "EAGAIN", 7, "stall"),
-    ("sendto", "EAGAIN", 7, "stall"),
     ("recvfrom", "ECONNRESET", 11, "errors"),
     ("sendto", "ECONNRESET", 11, "errors"),
     ("sendto", "EPIPE", 11, "errors"),
@@ -52,16 +50,17 @@ FAULTS = [
     ("splice", "EINTR", 3, "nothing"),
     ("pipe2", "EMFILE", 1, "nothing"),
     ("shutdown", "ENOTCONN", 2, "nothing"),
-    ("close", "EIO", 5, "nothing"),
 ]
 BODY = b"0123456789abcdef" * 40_000  # long enough for the kernel to move it
-FIRST = 60  # calls that pass unharmed, which the start needs
 
 
 async def script(connection):
     while request := await connection.request():
         size = len(BODY) if request.target.startswith("/long") else 100
-        await connection.send(reply(body=BODY[:size], fields={"X-Target": request.target}))
+        fields = {"X-Target": request.target}
+        if request.target.endswith("/close"):
+            fields["Connection"] = "close"
+        await connection.send(reply(body=BODY[:size], fields=fields))
         if request.target.endswith("/close"):
             return
 
@@ -89,9 +88,12 @@ def one_connection(port, number, requests):
 
 @pytest.mark.parametrize("calls, error, step, visible", FAULTS, ids=[f"{calls.split(',')[0]}-{error}" for calls, error, _, _ in FAULTS])
 def test_failing_calls_hurt_only_their_connections(calls, error, step, visible):
-    first = 1 if calls in ("accept4", "splice", "pipe2", "shutdown") else FIRST if calls == "close" else 4 if calls == "connect" else 20
-    inject = [f"inject={calls}:error={error}:when={first}+{step}"]
-    wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", inject[0]]
+    if calls == "pipe2" and sanitized():
+        pytest.skip("the sanitizer itself needs pipes")
+    # The first calls pass unharmed, because the start needs them.
+    first = 1 if calls in ("accept4", "splice", "pipe2", "shutdown") else 4 if calls == "connect" else 20
+    inject = f"inject={calls}:error={error}:when={first}+{step}"
+    wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", inject]
     with Server(script) as server:
         with Proxy(configuration(server, timeouts={"idle": "5s", "body_idle": "2s", "first_byte": "2s"}), wrapper=wrapper) as proxy:
             outcomes = [status for number in range(12) for status in one_connection(proxy.port, number, 10)]

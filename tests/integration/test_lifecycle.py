@@ -128,11 +128,11 @@ def test_the_drain_has_an_end():
 
 def test_the_port_can_be_bound_again_at_once():
     with Server() as server:
-        with Proxy(configuration(server)) as first:
-            port = first.port
-            with first.client() as client:
-                client.get()
-                first.stop(signal.SIGKILL)
+        first = Proxy(configuration(server))
+        port = first.port
+        with first.client() as client:
+            assert client.get().status == 200
+            first.kill()
         config = configuration(server)
         config["listeners"][0]["bind"] = f"127.0.0.1:{port}"
         with Proxy(config) as second:
