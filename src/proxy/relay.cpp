@@ -54,6 +54,7 @@ Result<void> splice_step(BodyReader& from, StreamWriter& to, BorrowedPipe& pipe)
       from.stream().exhausted_read();
       return fail(ErrorKind::would_block, Side::server);
     }
+    if (got < 0 && errno == EINTR) return {};
     if (got < 0) return fail(errno == ECONNRESET ? ErrorKind::reset : ErrorKind::system, Side::server, Retry::never, errno);
     if (got == 0) return fail(ErrorKind::closed, Side::server);
     pipe.held_bytes = static_cast<std::size_t>(got);
@@ -65,6 +66,7 @@ Result<void> splice_step(BodyReader& from, StreamWriter& to, BorrowedPipe& pipe)
     to.stream().exhausted_write();
     return fail(ErrorKind::would_block, Side::client);
   }
+  if (put < 0 && errno == EINTR) return {};
   if (put <= 0) return fail(ErrorKind::reset, Side::client, Retry::never, errno);
   pipe.held_bytes -= static_cast<std::size_t>(put);
   to.count_sent(static_cast<std::uint64_t>(put));
