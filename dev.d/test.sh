@@ -1,0 +1,81 @@
+# Which tests make up which run. A step that fails does not keep the others from running. Sourced by dev.
+
+python=/usr/bin/python3
+
+ctest_in() {  # ctest_in DIRECTORY OPTIONS…
+  local directory=$1
+  shift
+  ctest --test-dir "$directory" --output-on-failure --no-tests=error --timeout 600 -j "$jobs" "$@"
+}
+
+# Against the binary of that tree. The cache of pytest would litter the sources.
+pytest_against() {  # pytest_against BINARY OPTIONS…
+  STEELYARD=$PWD/$1 "$python" -B -m pytest -q -p no:cacheprovider "${@:2}"
+}
+
+run_style() {
+  "$python" -B tests/style/check.py
+  "$python" -B -m pytest -q -p no:cacheprovider tests/style
+}
+
+run_examples() {  # the examples and the schema that editors use agree
+  [ ! -f tests/integration/schema_check.py ] || "$python" -B tests/integration/schema_check.py "$1"
+}
+
+run_all() {
+  need build test
+  step "style" run_style
+  step "build: release" build_release
+  step "build: tests" build_checked build/test ""
+  step "unit tests, fuzz corpus, simulation" ctest_in build/test
+  step "examples against the schema" run_examples build/release/steelyard
+  step "integration tests" pytest_against build/release/steelyard tests/integration
+  summarize "test"
+}
+
+run_unit() {
+  need build test
+  build_checked build/test ""
+  ctest_in build/test -R "${1:-^(unit|fuzz)_}"
+}
+
+run_integration() {
+  need build test
+  build_release
+  pytest_against build/release/steelyard tests/integration "$@"
+}
+
+run_sim() {
+  need build test
+  build_checked build/test ""
+  if [ "${1:-}" = --seeds ]; then
+    [[ "${2:-}" =~ ^[1-9][0-9]*$ ]] || fail "How many seeds? ./dev sim --seeds N" 2
+    export STEELYARD_SIM_SEEDS=$2
+  elif [ $# -gt 0 ]; then
+    fail "'$1' is not known: ./dev sim [--seeds N]" 2
+  fi
+  ctest_in build/test -R '^sim' --verbose
+}
+
+# Counting system calls and memory says nothing about an instrumented binary, and the leak check cannot work under a tracer.
+not_when_instrumented=(--ignore=tests/integration/test_system_calls.py --ignore=tests/integration/test_faults.py -k "not memory")
+
+run_asan() {
+  need build test
+  export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
+  export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19
+  step "build: address,undefined" build_checked build/asan address,undefined
+  step "unit tests, fuzz corpus, simulation" ctest_in build/asan
+  step "integration tests" pytest_against build/asan/steelyard tests/integration "${not_when_instrumented[@]}"
+  summarize "asan"
+}
+
+run_tsan() {
+  need build test
+  export TSAN_OPTIONS=halt_on_error=1:external_symbolizer_path=/usr/bin/llvm-symbolizer-19
+  step "build: thread" build_checked build/tsan thread steelyard unit_observe
+  step "unit tests of what threads share" build/tsan/tests/unit_observe
+  step "integration tests with several workers" pytest_against build/tsan/steelyard tests/integration/test_lifecycle.py \
+    tests/integration/test_proxying.py tests/integration/test_log.py tests/integration/test_balancing.py
+  summarize "tsan"
+}
