@@ -10,7 +10,8 @@ configure() {  # configure DIRECTORY CMAKE-OPTIONS…
   mkdir -p "$directory"
   # A tree that was copied from elsewhere, or made with another compiler, cannot be used again.
   local cache=$directory/CMakeCache.txt
-  if [ -f "$cache" ] && ! { grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$cache" && grep -q "^CMAKE_CXX_COMPILER:.*/\?$(basename "${CXX:-clang++-19}")$" "$cache"; }; then
+  if [ -f "$cache" ] && ! { grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$cache" &&
+      grep -qE "^CMAKE_CXX_COMPILER:.*[/=]$(basename "${CXX:-clang++-19}" | sed 's/+/[+]/g')\$" "$cache"; }; then
     say "$directory was made elsewhere or with another compiler: making it anew."
     rm -rf "$directory"
     mkdir -p "$directory"

@@ -74,7 +74,10 @@ install() {  # install PACKAGE…
   stop_services
 }
 
-apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 -o Acquire::http::Timeout=20 "$@" </dev/null >>"$log" 2>&1; }
+apt() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 \
+    -o Acquire::http::Timeout=20 "$@" </dev/null >>"$log" 2>&1
+}
 apt_install() { apt install --no-install-recommends "$@"; }
 update() { say "Fetching apt's lists of packages." && apt update; }
 
@@ -83,7 +86,7 @@ explain_apt_failure() {
   if grep -qE 'Unable to locate package|has no installation candidate' "$1"; then
     local names
     names=$(grep -oE "(Unable to locate package|Package ')[ ']*[a-z0-9.+-]+" "$1" | grep -oE '[a-z0-9.+-]+$' | sort -u | tr '\n' ' ')
-    reason="this system's sources do not offer ${names% }; Debian 12 or newer does (or apt's lists could not be fetched: is there a network?)"
+    reason="this system's sources do not offer ${names% }; Debian 12 does. (Or apt's lists could not be fetched: is there a network?)"
   elif grep -qE 'Temporary failure resolving|Could not resolve|Could not connect|Failed to fetch|Connection timed out' "$1"; then
     reason="apt could not fetch the packages: is there a network, and does it reach the servers in /etc/apt/sources.list?"
   elif grep -q 'No space left' "$1" || grep -q "don't have enough free space" "$1"; then
