@@ -15,7 +15,8 @@ missing_packages() {  # missing_packages GROUP…
   # Another nginx does as well, and nginx-light would take its place.
   [ ! -x /usr/sbin/nginx ] || mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | grep -vx nginx-light)
   local installed
-  installed=" $(dpkg-query -W -f='${db:Status-Status}/${Package}\n' "${wanted[@]}" 2>/dev/null | sed -n 's,^installed/,,p' | tr '\n' ' ')"
+  # dpkg-query fails when it does not know one of them, which is no failure here.
+  installed=" $({ dpkg-query -W -f='${db:Status-Status}/${Package}\n' "${wanted[@]}" 2>/dev/null || true; } | sed -n 's,^installed/,,p' | tr '\n' ' ')"
   for name in "${wanted[@]}"; do
     [[ $installed == *" $name "* ]] || printf '%s\n' "$name"
   done | sort -u

@@ -55,7 +55,7 @@ BANS = [
         re.compile(r"#\s*include\s*<iostream>|\bstd::c(?:out|err|in)\b")),
     ban("throw", "nothing on the request path throws: errors are values", "std::unexpected, or fail() of base/error.hpp",
         re.compile(r"\bthrow\b"), allowed=("src/config/", "src/app/")),
-    ban("getenv", "a setting that no configuration shows", "an option that config/ fills", call("(?:secure_)?getenv"), allowed=("src/app/",)),
+    ban("getenv", "a setting that no configuration shows", "an option that config/ fills", call("getenv"), allowed=("src/app/",)),
     ban("name", "says that something is there, not what it is", "a noun of the field",
         re.compile(r"\b(?:class|struct)\s+\w*(?:Manager|Helper|Util|Utils|Impl)\b"), where=("src/", "tests/", "bench/")),
 ]

@@ -136,7 +136,8 @@ def check_sizes(tree):
         if file.endswith((*CPP, ".py", ".sh")) or file in ("dev", ".ci/run") or file.endswith("CMakeLists.txt"):
             for number, line in enumerate(tree.read(file).splitlines(), 1):
                 if len(line) > LINE_MAX and "fail \"" not in line and "message(FATAL_ERROR" not in line:
-                    yield Finding(file, number, "line length", f"{len(line)} columns, allowed are {LINE_MAX}", "Break it where a thought ends")
+                    yield Finding(file, number, "line length", f"{len(line)} columns, allowed are {LINE_MAX}",
+                                  "Break it where a thought ends")
 
 
 def python_functions(text):

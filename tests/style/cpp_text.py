@@ -36,21 +36,26 @@ def is_function(head):
 def functions(text):
     """(first line, last line) of every function's head and body; nested ones belong to the one around them."""
     code = DIRECTIVE.sub(blank, code_only(text))
-    found, scopes, head_from, line, begun = [], [], 0, 1, None
+    found, scopes, head_from, line, begun, ended = [], [], 0, 1, None, None
     for position, character in enumerate(code):
         if character == "\n":
             line += 1
         elif character == "{":
             head = code[head_from:position]
             inside = any(kind == "function" for kind, _ in scopes)
-            kind = "function" if not inside and is_function(head) else "other"
+            # Members that are initialised in braces look like bodies; what follows them is the rest of the same function.
+            goes_on = ended is not None and head.strip()[:1] in ("", ",")
+            kind = "function" if not inside and (goes_on or is_function(head)) else "other"
             if kind == "function":
-                begun = line - head.lstrip().count("\n")
+                begun = ended if goes_on else line - head.lstrip().count("\n")
             scopes.append((kind, begun))
         elif character == "}" and scopes:
             kind, first = scopes.pop()
+            ended = first if kind == "function" else None
             if kind == "function":
                 found.append((first, line))
         if character in "{};":
             head_from = position + 1
+        if character in "{;":
+            ended = None
     return found
