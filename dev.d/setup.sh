@@ -16,9 +16,9 @@ missing_packages() {  # missing_packages GROUP…
   [ ! -x /usr/sbin/nginx ] || mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | grep -vx nginx-light)
   local installed
   # dpkg-query fails when it does not know one of them, which is no failure here.
-  installed=" $({ dpkg-query -W -f='${db:Status-Status}/${Package}\n' "${wanted[@]}" 2>/dev/null || true; } | sed -n 's,^installed/,,p' | tr '\n' ' ')"
+  installed=$(dpkg-query -W -f='${db:Status-Status}/${Package}\n' "${wanted[@]}" 2>/dev/null) || true
   for name in "${wanted[@]}"; do
-    [[ $installed == *" $name "* ]] || printf '%s\n' "$name"
+    [[ $'\n'$installed$'\n' == *$'\n'"installed/$name"$'\n'* ]] || printf '%s\n' "$name"
   done | sort -u
 }
 

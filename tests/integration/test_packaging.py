@@ -17,21 +17,23 @@ STRINGS = {"type": "array", "items": {"type": "string"}}
 SERVICE = {
     "type": "object", "additionalProperties": False, "required": ["image", "command", "networks"],
     "properties": {
-        "image": {"type": "string"}, "command": STRINGS, "ports": STRINGS, "volumes": STRINGS, "profiles": STRINGS, "cap_drop": STRINGS,
-        "security_opt": STRINGS, "init": {"type": "boolean"}, "read_only": {"type": "boolean"},
+        "image": {"type": "string"}, "command": STRINGS, "ports": STRINGS, "volumes": STRINGS, "profiles": STRINGS,
+        "cap_drop": STRINGS, "security_opt": STRINGS, "init": {"type": "boolean"}, "read_only": {"type": "boolean"},
         "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]}, "stop_grace_period": {"type": "string", "pattern": "^[0-9]+s$"},
         "ulimits": {"type": "object", "additionalProperties": {"type": "integer"}},
         "build": {"type": "object", "additionalProperties": False, "required": ["context", "dockerfile"],
                   "properties": {"context": {"type": "string"}, "dockerfile": {"type": "string"}}},
         "healthcheck": {"type": "object", "additionalProperties": False, "required": ["test"],
-                        "properties": {"test": STRINGS, "interval": {"type": "string"}, "timeout": {"type": "string"}, "retries": {"type": "integer"}}},
+                        "properties": {"test": STRINGS, "interval": {"type": "string"}, "timeout": {"type": "string"},
+                                       "retries": {"type": "integer"}}},
         "networks": {"type": "object", "additionalProperties": {
             "type": "object", "additionalProperties": False, "properties": {"ipv4_address": {"type": "string", "format": "ipv4"}}}},
     },
 }
 COMPOSE = {
     "type": "object", "required": ["services"],
-    "properties": {"name": {"type": "string"}, "networks": {"type": "object"}, "services": {"type": "object", "additionalProperties": SERVICE}},
+    "properties": {"name": {"type": "string"}, "networks": {"type": "object"},
+                   "services": {"type": "object", "additionalProperties": SERVICE}},
     "patternProperties": {"^x-": {}}, "additionalProperties": False,
 }
 
