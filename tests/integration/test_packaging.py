@@ -110,6 +110,13 @@ def test_the_image_copies_what_is_there_and_runs_as_nobody(compose):
     assert "HEALTHCHECK" in final and "/__health__" in final
 
 
+def test_the_commands_of_the_services_have_these_options(compose):
+    for service in compose["services"].values():
+        name, *options = service["command"]
+        text = run(name, "--help").stdout
+        assert all(option in text for option in options if option.startswith("--")), text
+
+
 def test_the_unit_and_the_image_use_commands_that_there_are():
     for text in ((PACKAGING / "steelyard.service").read_text(), (PACKAGING / "Dockerfile").read_text()):
         assert "serve" in text
