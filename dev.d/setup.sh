@@ -68,9 +68,14 @@ install() {  # install PACKAGE…
   for name in nginx-light haproxy; do
     [[ " $* " != *" $name "* ]] || services+=("${name%-light}")
   done
-  compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || update "$log"
-  if ! apt_install "$@" && { ! update "$log" || ! apt_install "$@"; }; then
-    explain_apt_failure "$log"
+  : >"$log"
+  local updated=no
+  if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; then
+    update && updated=yes
+  fi
+  # Lists that are old name packages that are gone: once more with new ones.
+  if ! apt_install "$@"; then
+    [ $updated = no ] && update && apt_install "$@" || explain_apt_failure "$log"
   fi
   stop_services
 }
@@ -80,23 +85,26 @@ apt() {
     -o Acquire::http::Timeout=20 "$@" </dev/null >>"$log" 2>&1
 }
 apt_install() { apt install --no-install-recommends "$@"; }
-update() { say "Fetching apt's lists of packages." && apt update; }
+update() {
+  say "Fetching apt's lists of packages."
+  apt update || true  # what matters is whether the packages can be had then
+}
 
 explain_apt_failure() {
-  local reason="apt failed; its last words are in $1"
-  if grep -qE 'Unable to locate package|has no installation candidate' "$1"; then
+  local reason="apt failed; all that it said is in $1."
+  if grep -qE 'Temporary failure resolving|Could not resolve|Could not connect|Unable to connect|Failed to fetch|timed out' "$1"; then
+    reason="apt could not fetch what it needs: is there a network, and does it reach the servers in /etc/apt/sources.list?"
+  elif grep -qE 'Unable to locate package|has no installation candidate' "$1"; then
     local names
     names=$(grep -oE "(Unable to locate package|Package ')[ ']*[a-z0-9.+-]+" "$1" | grep -oE '[a-z0-9.+-]+$' | sort -u | tr '\n' ' ')
-    reason="this system's sources do not offer ${names% }; Debian 12 does. (Or apt's lists could not be fetched: is there a network?)"
-  elif grep -qE 'Temporary failure resolving|Could not resolve|Could not connect|Failed to fetch|Connection timed out' "$1"; then
-    reason="apt could not fetch the packages: is there a network, and does it reach the servers in /etc/apt/sources.list?"
-  elif grep -q 'No space left' "$1" || grep -q "don't have enough free space" "$1"; then
-    reason="there is not enough disk space for the packages"
+    reason="this system's sources (/etc/apt/sources.list) do not offer ${names% }; those of Debian 12 do."
+  elif grep -qE "No space left|don't have enough free space" "$1"; then
+    reason="there is not enough disk space for the packages."
   elif grep -q 'Could not get lock' "$1"; then
-    reason="another apt is at work and did not end within two minutes: try again when it has"
+    reason="another apt is at work and did not end within two minutes: try again when it has."
   fi
-  tail -n 5 "$1" | sed 's/^/  apt: /' >&2
-  fail "Setting up failed: $reason."
+  grep -E '^[EW]: ' "$1" | tail -n 4 | sed 's/^/  apt: /' >&2
+  fail "Setting up failed: $reason"
 }
 
 # The benches start nginx and haproxy themselves; the services that the packages start are not wanted.

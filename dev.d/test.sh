@@ -14,8 +14,10 @@ pytest_against() {  # pytest_against BINARY OPTIONS…
 }
 
 run_style() {
-  "$python" -B tests/style/check.py
+  local status=0
+  "$python" -B tests/style/check.py || status=1
   "$python" -B -m pytest -q -p no:cacheprovider tests/style
+  return $status
 }
 
 run_examples() {  # the examples and the schema that editors use agree
