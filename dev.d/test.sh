@@ -44,7 +44,12 @@ run_unit() {
 run_integration() {
   need build test
   build_release
-  pytest_against build/release/steelyard tests/integration "$@"
+  # A file among the options is run alone.
+  local option where=tests/integration
+  for option in "$@"; do
+    [ ! -e "${option%%::*}" ] || where=
+  done
+  pytest_against build/release/steelyard ${where:+"$where"} "$@"
 }
 
 run_sim() {  # options as the simulator takes them: --seeds N [--from K], or --seed N [--trace]
