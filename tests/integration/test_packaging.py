@@ -19,7 +19,8 @@ SERVICE = {
     "properties": {
         "image": {"type": "string"}, "command": STRINGS, "ports": STRINGS, "volumes": STRINGS, "profiles": STRINGS,
         "cap_drop": STRINGS, "security_opt": STRINGS, "init": {"type": "boolean"}, "read_only": {"type": "boolean"},
-        "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]}, "stop_grace_period": {"type": "string", "pattern": "^[0-9]+s$"},
+        "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
+        "stop_grace_period": {"type": "string", "pattern": "^[0-9]+s$"},
         "ulimits": {"type": "object", "additionalProperties": {"type": "integer"}},
         "build": {"type": "object", "additionalProperties": False, "required": ["context", "dockerfile"],
                   "properties": {"context": {"type": "string"}, "dockerfile": {"type": "string"}}},
