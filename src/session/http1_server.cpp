@@ -124,7 +124,8 @@ Task<void> Http1Server::run() {
     if (received_.empty()) {
       idle_ = true;
       host_.metrics.client_connections_idle.add();
-      fiber_.set_deadline(host_.scheduler.now() + host_.timeouts.idle);
+      // A connection that waited to be accepted when draining began has its request on the way, or none.
+      fiber_.set_deadline(host_.scheduler.now() + (host_.draining ? linger_timeout : host_.timeouts.idle));
       const WaitResult waited = co_await stream_->readable();
       host_.metrics.client_connections_idle.subtract();
       idle_ = false;
