@@ -180,7 +180,9 @@ void HttpProxy::close_record(Trip& trip, const Result<void>& result) {
   if (trip.server != nullptr) record.server = trip.server->id;
   if (!result) {
     const Error& error = result.error();
-    const bool by_client = error.kind == ErrorKind::cancelled || (error.side == Side::client && exchange.response_started);
+    // A client whose body failed and who was told so has its whole answer.
+    const bool told = record.outcome == Outcome::refused;
+    const bool by_client = error.kind == ErrorKind::cancelled || (error.side == Side::client && exchange.response_started && !told);
     if (by_client) {
       record.outcome = Outcome::client_gone;
       exchange.broken_off = true;
