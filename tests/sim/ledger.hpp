@@ -1,0 +1,55 @@
+// What is known of every request of a run, by its id, from both sides, and what was found to be wrong. Actors write into it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace steelyard::sim {
+
+// Deliberate faults of the actors, which the checks must find: they test the checks.
+enum class Canary : std::uint8_t { none, swap_bodies, repeat_posts, short_until_close };
+
+struct RequestRecord {
+  std::string method;
+  std::size_t body_bytes = 0;
+  bool trailers = false;
+  enum class Kind : std::uint8_t { valid, bad_head, bad_body, too_large } kind = Kind::valid;
+  // What happened.
+  bool begun = false;
+  bool fully_sent = false;
+  std::uint32_t acted_on = 0;  // how often a server has seen its whole head
+  std::uint32_t completed = 0;  // how often a server has got all of it
+  int status = 0;
+  bool answered_by_server = false;
+  bool connection_closed = false;  // instead of an answer
+};
+
+class Ledger {
+ public:
+  Canary canary = Canary::none;
+
+  // The id of a new request.
+  std::uint64_t add(RequestRecord request) {
+    requests_.push_back(std::move(request));
+    return requests_.size() - 1;
+  }
+  // nullptr: nobody ever sent that.
+  RequestRecord* find(std::uint64_t id) { return id < requests_.size() ? &requests_[id] : nullptr; }
+  [[nodiscard]] const std::vector<RequestRecord>& requests() const { return requests_; }
+
+  template <typename... Arguments>
+  void violation(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+    violations_.push_back(fmt::format(format, std::forward<Arguments>(arguments)...));
+  }
+  [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
+
+ private:
+  std::vector<RequestRecord> requests_;
+  std::vector<std::string> violations_;
+};
+
+}  // namespace steelyard::sim

@@ -1,0 +1,66 @@
+// One worker's worth of the real code, put together as app/ does it, over a simulated network: a listener, a site with one pool,
+// connections, proxy and frontend; health checks where the settings ask for them.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "proxy/http_proxy.hpp"
+#include "session/frontend.hpp"
+#include "sim_stream.hpp"
+#include "upstream/prober.hpp"
+
+namespace steelyard::sim {
+
+struct Settings {
+  TimeoutOptions timeouts{};
+  HttpOptions http{};
+  ConnectionOptions connections{};
+  PoolOptions pool{};  // name and servers are filled in
+  std::size_t servers = 2;
+  std::vector<std::uint32_t> weights{};  // by server; 1 where there is none
+};
+
+inline SocketAddress server_address(std::size_t index) { return {IpAddress::v4(0x0a000001U + static_cast<std::uint32_t>(index)), 80}; }
+inline SocketAddress client_address(std::size_t index) {
+  return {IpAddress::v4(0x0a020001U + static_cast<std::uint32_t>(index)), 40'000};
+}
+inline SocketAddress proxy_address() { return {IpAddress::v4(0x0a010001U), 8080}; }
+
+class SimProxy {
+ public:
+  SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed);
+  ~SimProxy();
+
+  void start_probes(std::uint64_t seed);
+  void stop_probes();
+  // Begins to drain; drained() tells when all has ended.
+  void drain();
+  [[nodiscard]] bool drained() const { return drained_; }
+  // Lets go of the connections that are kept to servers.
+  void close_idle() { connections_.close_idle(); }
+
+  [[nodiscard]] WorkerMetrics& metrics() { return metrics_; }
+  [[nodiscard]] Pool& pool() { return *pool_; }
+  [[nodiscard]] Server& server(std::size_t index) { return *pool_->servers()[index]; }
+  [[nodiscard]] ServerMetrics& metrics_of(std::size_t index) { return connections_.metrics_of(server(index)); }
+  [[nodiscard]] std::uint64_t hits(Limit limit) const { return metrics_.limits[static_cast<std::size_t>(limit)].value(); }
+  // What of the gauges is not back at zero, in words; empty when all is.
+  [[nodiscard]] std::string what_is_left() const;
+
+ private:
+  SimNet& net_;
+  std::shared_ptr<Pool> pool_;
+  Site site_;
+  Scratch scratch_;
+  WorkerMetrics metrics_;
+  SimConnector connector_;
+  Connections connections_;
+  HttpProxy proxy_;
+  ConnectionLimits limits_;
+  Frontend frontend_;
+  std::unique_ptr<Prober> prober_;
+  bool drained_ = false;
+};
+
+}  // namespace steelyard::sim
