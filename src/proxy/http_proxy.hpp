@@ -51,7 +51,8 @@ class HttpProxy final : public ExchangeHandler {
     bool replayable = true; // `request` is all of it
     Result<void> upload{};  // how sending the rest of the body went
     bool upload_done = true;
-    bool uploading = false;  // more of the body is being sent
+    bool uploading = false;       // more of the body is being sent
+    Instant head_deadline = never;  // for the head of the next response
     bool answered = false;        // a byte of a response has arrived
     bool waits_for_head = false;
     std::array<char, request_id_max> request_id_memory;

@@ -83,7 +83,7 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
   if (!trip.upload_done) exchange.keep_alive = false;
   // Whose failure came first: an upload that was only told to stop has not failed by itself.
   const bool upload_failed = !trip.upload && trip.upload.error().kind != ErrorKind::cancelled;
-  if (upload_failed && trip.upload.error().side == Side::client && (!result || !trip.answered)) result = trip.upload;
+  if (!result && upload_failed && trip.upload.error().side == Side::client) result = trip.upload;
 
   if (result) {
     trip.connection.reset();
@@ -150,7 +150,8 @@ Task<void> HttpProxy::upload_rest(Trip& trip, StreamWriter& to_server) {
   trip.upload_done = trip.upload.has_value();
   if (trip.upload || trip.upload.error().side == Side::server) {
     // Either way nothing more is sent: from now on the server has so long to answer.
-    if (trip.waits_for_head) exchange.fiber.set_deadline(first_byte_deadline(trip));
+    trip.head_deadline = first_byte_deadline(trip);
+    if (trip.waits_for_head) exchange.fiber.set_deadline(std::min(exchange.fiber.deadline(), trip.head_deadline));
   } else if (trip.upload.error().kind != ErrorKind::cancelled) {
     if (trip.upload.error().kind == ErrorKind::too_large) metrics_.hit(Limit::body_bytes);
     if (trip.upload.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::body_idle_timeout);
@@ -194,6 +195,7 @@ Task<Result<std::span<char>>> HttpProxy::receive_head(Trip& trip, Buffer& receiv
   const std::span<char> memory = scratch_.data();
   http1::ScanState scan;
   bool unparsed = !received.empty();
+  trip.head_deadline = trip.uploading ? trip.total_deadline : first_byte_deadline(trip);
   for (;;) {
     std::size_t have = received.size();
     if (have != 0) std::memcpy(memory.data(), received.data(), have);
@@ -216,16 +218,15 @@ Task<Result<std::span<char>>> HttpProxy::receive_head(Trip& trip, Buffer& receiv
       continue;
     }
     trip.waits_for_head = true;
-    const Instant deadline = trip.uploading ? trip.total_deadline : first_byte_deadline(trip);
     // A client is watched only once its answer takes a while: most never need it, and a connection that serves one request and
     // is closed is spared two system calls.
     Stream& client = trip.exchange.response.stream();
     const Instant patience = client.watched() ? never : scheduler_.now() + unwatched_wait;
-    trip.exchange.fiber.set_deadline(std::min(deadline, patience));
+    trip.exchange.fiber.set_deadline(std::min(trip.head_deadline, patience));
     const WaitResult waited = co_await stream.readable();
     trip.waits_for_head = false;
     if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
-    if (waited == WaitResult::timed_out && patience < deadline) {
+    if (waited == WaitResult::timed_out && scheduler_.now() < trip.head_deadline) {
       client.watch();
       continue;
     }

@@ -23,7 +23,9 @@ Socket& Socket::operator=(Socket&& other) noexcept {
 void Socket::attach(SocketOwner* owner) {
   End& me = mine();
   me.owner = owner;
-  if (owner == nullptr || !link_->established) return;
+  if (owner == nullptr) return;
+  if (link_->connect_error != ErrorKind::would_block) return link_->net->tell_after(Duration{0}, link_, side_, everything);
+  if (!link_->established) return;
   const Happened before{.readable = !me.inbox.empty() || me.ended || me.reset,
                         .writable = true,
                         .peer_ended = me.ended || me.reset,
@@ -130,19 +132,18 @@ void SimNet::after(Duration delay, std::function<void()> what) {
 }
 
 bool SimNet::step() {
-  // What was begun from outside, between two steps, belongs to the time of then.
-  while (scheduler_.has_ready()) scheduler_.run_ready();
   const Instant timer = scheduler_.timers().next();
   const Instant event = events_.empty() ? never : Instant{events_.begin()->first.first};
-  const Instant next = std::min(timer, event);
+  // What was begun from outside, between two steps, or waits for its next turn, belongs to the time of now.
+  const Instant next = scheduler_.has_ready() ? now() : std::min(timer, event);
   if (next == never) return false;
   ++steps_;
   scheduler_.advance(next);
-  while (scheduler_.has_ready()) scheduler_.run_ready();
+  scheduler_.run_ready();
   if (!events_.empty() && events_.begin()->first.first <= now().ns) {
     const auto what = std::move(events_.extract(events_.begin()).mapped());
     what();
-    while (scheduler_.has_ready()) scheduler_.run_ready();
+    scheduler_.run_woken();
   }
   return true;
 }

@@ -11,9 +11,11 @@ namespace steelyard::sim {
 
 class SimStream final : public Stream, private SocketOwner {
  public:
-  SimStream(SimNet& net, Socket socket) : net_(net), socket_(std::move(socket)) {
+  enum class Start : bool { connecting, connected };
+
+  SimStream(SimNet& net, Socket socket, Start start) : net_(net), socket_(std::move(socket)) {
     ++net_.streams_alive;
-    socket_.attach(this);
+    if (start == Start::connected) set_ready();
   }
   ~SimStream() override {
     --net_.streams_alive;
@@ -39,6 +41,7 @@ class SimStream final : public Stream, private SocketOwner {
   [[nodiscard]] bool quiet() override { return socket_.quiet(); }
 
  private:
+  void begin_events() override { socket_.attach(this); }
   void on_events(Happened happened) override {
     deliver({.readable = happened.readable, .writable = happened.writable, .peer_ended = happened.peer_ended, .broken = happened.broken});
   }
@@ -59,7 +62,7 @@ class SimListener final : public Listener, private Port {
       return fail(ErrorKind::would_block);
     }
     if (net_.prng.chance(net_.faults.exhausted)) return fail(ErrorKind::resources);
-    Accepted accepted{std::make_unique<SimStream>(net_, std::move(waiting_.front().first)), waiting_.front().second};
+    Accepted accepted{std::make_unique<SimStream>(net_, std::move(waiting_.front().first), SimStream::Start::connected), waiting_.front().second};
     waiting_.pop_front();
     return accepted;
   }
@@ -85,7 +88,7 @@ class SimConnector final : public Connector {
 
   Result<std::unique_ptr<Stream>> connect(const SocketAddress& to) override {
     if (net_.prng.chance(net_.faults.exhausted)) return fail(ErrorKind::resources);
-    return std::make_unique<SimStream>(net_, net_.connect(from_, to, SimNet::Dialler::proxy));
+    return std::make_unique<SimStream>(net_, net_.connect(from_, to, SimNet::Dialler::proxy), SimStream::Start::connecting);
   }
   Scheduler& scheduler() override { return net_.scheduler(); }
 
