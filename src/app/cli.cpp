@@ -1,11 +1,17 @@
 #include "app/cli.hpp"
 
-#include <sys/stat.h>
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "app/commands.hpp"
+#include "backend/backend.hpp"
+#include "config/reading.hpp"
 
 namespace steelyard {
 namespace {
@@ -50,10 +56,35 @@ void add_config(CLI::App& app, int& exit_code) {
 
 void add_demo(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("demo", "Start three demo servers and the proxy in front of them, and say what to try.");
-  auto port = std::make_shared<std::uint16_t>(std::uint16_t{8080});
-  command->add_option("--port", *port, "Port of the proxy; the servers take 8001 to 8003")->capture_default_str()->check(CLI::Range(1, 65535));
+  auto options = std::make_shared<DemoOptions>();
+  command->add_option("--port", options->port, "Port of the proxy")->capture_default_str()->check(CLI::Range(1, 65535));
+  command->add_option("--backend-port", options->backend_port, "Port of the first server; the others take the next two")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65533));
   command->footer("Example:\n  steelyard demo --port 8080");
-  command->callback([port, &exit_code] { exit_code = demo(*port); });
+  command->callback([options, &exit_code] { exit_code = demo(*options); });
+}
+
+void add_backend(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("backend", "Run a demo and test server.");
+  auto options = std::make_shared<BackendOptions>();
+  command->add_option("--host", options->host, "Address to listen on")->capture_default_str();
+  command->add_option("--port", options->port, "Port; 0 takes a free one")->capture_default_str();
+  command->add_option("--name", options->name, "What it calls itself")->capture_default_str();
+  command->add_flag("--quiet", options->quiet, "Say nothing when it is ready");
+  command->footer("Example:\n  steelyard backend --port 8001 --name one\n\nIts pages: curl localhost:8001/routes");
+  command->callback([options, &exit_code] { exit_code = run_backend(*options); });
+}
+
+// A command that does not exist is told apart from a missing one, with the nearest that does.
+std::optional<std::string> unknown_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return std::nullopt;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  if (std::ranges::find(names, argv[1]) != names.end()) return std::nullopt;
+  const std::string nearest = config::nearest(argv[1], names);
+  return fmt::format("steelyard: there is no command \"{}\"{} (steelyard --help lists them)\n", argv[1],
+                     nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest));
 }
 
 }  // namespace
@@ -68,6 +99,11 @@ int run_command_line(int argc, char** argv) {
   add_check(app, exit_code);
   add_config(app, exit_code);
   add_demo(app, exit_code);
+  add_backend(app, exit_code);
+  if (const auto unknown = unknown_command(app, argc, argv)) {
+    fmt::print(stderr, "{}", *unknown);
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {

@@ -84,7 +84,7 @@ int check(const std::string& file) {
   if (!options) return exit_usage;
   std::size_t servers = 0;
   for (const PoolOptions& pool : options->pools) servers += pool.servers.size();
-  fmt::print("{} is valid: {} listeners, {} routes, {} pools, {} servers\n", file, options->listeners.size(), options->routes.size(),
+  fmt::print("{} is valid: listeners {}, routes {}, pools {}, servers {}\n", file, options->listeners.size(), options->routes.size(),
              options->pools.size(), servers);
   return 0;
 }

@@ -13,11 +13,16 @@ struct ServeOptions {
   std::vector<std::string> binds;  // instead of the listeners' addresses, in their order
 };
 
+struct DemoOptions {
+  std::uint16_t port = 8080;
+  std::uint16_t backend_port = 8001;  // of the first of three
+};
+
 int serve(const ServeOptions& options);
 int check(const std::string& file);
 int config_expand(const std::string& file);
 int config_schema();
 int config_reference();
-int demo(std::uint16_t port);
+int demo(const DemoOptions& options);
 
 }  // namespace steelyard

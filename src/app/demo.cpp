@@ -1,13 +1,145 @@
 // `steelyard demo`: three demo servers as child processes and the proxy in front of them, all ended together.
-#include "app/commands.hpp"
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
-namespace steelyard {
+#include "app/commands.hpp"
+#include "app/service.hpp"
+#include "net/epoll_net.hpp"
+#include "observe/message.hpp"
 
-int demo(std::uint16_t /*port*/) {
-  fmt::print(stderr, "steelyard: the demo is not built yet\n");
-  return 1;
+namespace steelyard {
+namespace {
+
+constexpr int server_count = 3;
+const IpAddress loopback = IpAddress::v4(0x7f000001);
+
+// The servers, ended with this object. They also end when this process dies.
+class Children {
+ public:
+  Children() = default;
+  Children(const Children&) = delete;
+  Children& operator=(const Children&) = delete;
+  ~Children() {
+    for (const pid_t child : pids_) kill(child, SIGTERM);
+    for (const pid_t child : pids_) waitpid(child, nullptr, 0);
+  }
+
+  bool start(std::uint16_t port, const std::string& name) {
+    const std::string port_text = std::to_string(port);
+    const pid_t parent = getpid();
+    const pid_t child = fork();
+    if (child == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGTERM);
+      if (getppid() != parent) _exit(1);
+      // A group of its own: Ctrl-C is for the proxy, which ends the servers once it has drained.
+      setpgid(0, 0);
+      execl("/proc/self/exe", "steelyard", "backend", "--port", port_text.c_str(), "--name", name.c_str(), "--quiet", nullptr);
+      _exit(1);
+    }
+    if (child > 0) pids_.push_back(child);
+    return child > 0;
+  }
+
+ private:
+  std::vector<pid_t> pids_;
+};
+
+Options demo_options(const DemoOptions& demo) {
+  Options options;
+  options.listeners.push_back({.bind = {loopback, demo.port}, .status_pages = true});
+  PoolOptions pool;
+  pool.name = "demo";
+  pool.health = HealthOptions{.interval = 1s, .timeout = 1s};
+  for (int i = 0; i < server_count; ++i) {
+    ServerOptions server;
+    server.id = fmt::format("backend{}", i + 1);
+    server.host = "127.0.0.1";
+    server.port = static_cast<std::uint16_t>(demo.backend_port + i);
+    pool.servers.push_back(std::move(server));
+  }
+  options.pools.push_back(std::move(pool));
+  RouteOptions everything;
+  everything.name = "everything";
+  everything.pool = "demo";
+  options.routes.push_back(std::move(everything));
+  return options;
+}
+
+// The first health check should find the servers up. False when one of them has not come up.
+bool wait_for_servers(const DemoOptions& demo) {
+  constexpr int attempts = 500;
+  for (int i = 0; i < server_count; ++i) {
+    const SocketAddress address{loopback, static_cast<std::uint16_t>(demo.backend_port + i)};
+    int left = attempts;
+    while (!exclusive_bind_error(address) && --left > 0) poll(nullptr, 0, 10);
+    if (left == 0) return false;
+  }
+  return true;
+}
+
+void print_what_to_try(const DemoOptions& demo) {
+  fmt::print(
+      R"(
+Steelyard is in front of three servers. In another terminal, try:
+
+  curl localhost:{0}/                        who answers? Ask again: the three take turns
+  curl localhost:{1}/fail                    make backend1 unhealthy; again to heal it
+  curl localhost:{0}/__status__              what the proxy knows of its servers
+  curl localhost:{0}/__metrics__             what it has counted
+  curl -d hello localhost:{0}/echo           what a server gets to see
+  curl -N localhost:{0}/stream/5             an event a second
+  curl -o /dev/null localhost:{0}/bytes/1g   a large body, streamed
+
+Each request appears below. Ctrl-C ends everything.
+
+)",
+      demo.port, demo.backend_port);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int demo(const DemoOptions& demo) {
+  for (int i = 0; i < server_count; ++i) {
+    const SocketAddress address{loopback, static_cast<std::uint16_t>(demo.backend_port + i)};
+    if (exclusive_bind_error(address)) {
+      fmt::print(stderr, "steelyard: port {} is taken, and the demo's servers need {} to {}: choose others with --backend-port\n", address.port,
+                 demo.backend_port, demo.backend_port + server_count - 1);
+      return 1;
+    }
+  }
+  if (exclusive_bind_error({loopback, demo.port})) {
+    fmt::print(stderr, "steelyard: port {} is taken: choose another with --port\n", demo.port);
+    return 1;
+  }
+  Options options = demo_options(demo);
+  configure_messages(options.log);
+  Children children;
+  for (const ServerOptions& server : options.pools.front().servers) {
+    if (!children.start(server.port, server.id)) {
+      fmt::print(stderr, "steelyard: cannot start another process for {}\n", server.id);
+      return 1;
+    }
+  }
+  if (!wait_for_servers(demo)) {
+    fmt::print(stderr, "steelyard: the demo's servers did not start\n");
+    return 1;
+  }
+  auto service = Service::open(std::move(options));
+  if (!service) {
+    fmt::print(stderr, "steelyard: {}\n", service.error());
+    return 1;
+  }
+  print_what_to_try(demo);
+  return (*service)->run();
 }
 
 }  // namespace steelyard

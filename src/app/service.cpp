@@ -169,7 +169,7 @@ int Service::run() {
   workers_left_ = workers_.size();
   for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i]->start(sockets_[i]);
   for (const SocketAddress& address : addresses_) log_message(LogLevel::info, "listening on {}", address.to_string());
-  log_message(LogLevel::info, "ready: {} workers, {} routes, {} pools, {} servers", workers_.size(), site_->routes.size(), site_->pools.size(),
+  log_message(LogLevel::info, "ready: workers {}, routes {}, pools {}, servers {}", workers_.size(), site_->routes.size(), site_->pools.size(),
               server_count_);
   start_probers();
   control_.run();

@@ -22,6 +22,7 @@ struct BackendOptions {
   std::string host = "127.0.0.1";  // an IP address
   std::uint16_t port = 8001;       // 0 takes a free one
   std::string name = "backend";
+  bool quiet = false;              // say nothing on stderr when ready
   Duration stream_interval = 1s;   // between the events of /stream
   Duration drain_timeout = 1s;
 };

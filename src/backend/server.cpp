@@ -109,7 +109,7 @@ int run_backend(const BackendOptions& options) {
     fmt::print(stderr, "steelyard backend: {}\n", started.error());
     return 1;
   }
-  fmt::print(stderr, "listening on {}\n", server.address().to_string());
+  if (!options.quiet) fmt::print(stderr, "listening on {}\n", server.address().to_string());
   loop.run();
   return 0;
 }
