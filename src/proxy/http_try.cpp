@@ -72,8 +72,12 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
     trip.upload_done = exchange.body.done() && to_server.empty();
     if (!exchange.body.done()) trip.replayable = false;
     if (!trip.upload_done) upload.start(upload_rest(trip, to_server));
-    // The client may have failed before there was anything to wait for that its failure could end.
-    if (trip.upload || trip.upload.error().side != Side::client) result = co_await receive_and_pass_on(trip, to_server);
+    // A client that has failed at once could not interrupt a fiber that was not waiting yet.
+    if (!trip.upload && trip.upload.error().side == Side::client) {
+      result = trip.upload;
+    } else {
+      result = co_await receive_and_pass_on(trip, to_server);
+    }
   }
   // An answer may be complete before the request is; what is left of the request then has no reader.
   if (upload.running()) {
