@@ -1,13 +1,13 @@
 #include "app/cli.hpp"
 
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "app/commands.hpp"
 #include "backend/backend.hpp"
@@ -21,11 +21,15 @@ void add_serve(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ServeOptions>();
   command->add_option("-c,--config", options->config,
                       "Configuration file, YAML or JSON. Without it: steelyard.yaml, steelyard.json or config.json in this directory");
-  command->add_option("-b,--bind", options->binds,
-                      "Listen on this address instead of the first listener's; again for the next one. Port 0 takes a free port and says which")
+  command
+      ->add_option(
+          "-b,--bind", options->binds,
+          "Listen on this address instead of the first listener's; again for the next one. Port 0 takes a free port and says which")
       ->allow_extra_args(false);
   command->add_flag("-v,--verbose", options->verbose, "Explain routing, health and connection events on stderr");
-  command->footer("Example:\n  steelyard serve --config steelyard.yaml\n\nSIGTERM drains and ends, a second one ends at once; SIGUSR1 reopens the access log.");
+  command->footer(
+      "Example:\n  steelyard serve --config steelyard.yaml\n\nSIGTERM drains and ends, a second one ends at once; SIGUSR1 reopens the "
+      "access log.");
   command->callback([options, &exit_code] { exit_code = serve(*options); });
 }
 

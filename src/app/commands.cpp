@@ -1,11 +1,10 @@
 #include "app/commands.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <optional>
-
-#include <fmt/format.h>
 
 #include "app/service.hpp"
 #include "config/load.hpp"
@@ -56,8 +55,9 @@ int serve(const ServeOptions& arguments) {
   if (file.empty()) {
     const auto found = find_config();
     if (!found) {
-      fmt::print(stderr, "steelyard: no configuration: give one with --config FILE, or put steelyard.yaml, steelyard.json or config.json into this "
-                         "directory. To try without one: steelyard demo\n");
+      fmt::print(stderr,
+                 "steelyard: no configuration: give one with --config FILE, or put steelyard.yaml, steelyard.json or config.json into this "
+                 "directory. To try without one: steelyard demo\n");
       return exit_usage;
     }
     file = *found;

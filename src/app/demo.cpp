@@ -1,4 +1,5 @@
 // `steelyard demo`: three demo servers as child processes and the proxy in front of them, all ended together.
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -7,8 +8,6 @@
 
 #include <string>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "app/commands.hpp"
 #include "app/service.hpp"
@@ -111,8 +110,8 @@ int demo(const DemoOptions& demo) {
   for (int i = 0; i < server_count; ++i) {
     const SocketAddress address{loopback, static_cast<std::uint16_t>(demo.backend_port + i)};
     if (exclusive_bind_error(address)) {
-      fmt::print(stderr, "steelyard: port {} is taken, and the demo's servers need {} to {}: choose others with --backend-port\n", address.port,
-                 demo.backend_port, demo.backend_port + server_count - 1);
+      fmt::print(stderr, "steelyard: port {} is taken, and the demo's servers need {} to {}: choose others with --backend-port\n",
+                 address.port, demo.backend_port, demo.backend_port + server_count - 1);
       return 1;
     }
   }

@@ -1,11 +1,10 @@
 #include "app/resolve.hpp"
 
+#include <fmt/format.h>
 #include <netdb.h>
 #include <sys/socket.h>
 
 #include <cstring>
-
-#include <fmt/format.h>
 
 #include "net/sockaddr.hpp"
 
@@ -18,7 +17,8 @@ std::expected<SocketAddress, std::string> resolve(const std::string& host, std::
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   if (const int error = getaddrinfo(host.c_str(), nullptr, &hints, &found); error != 0) {
-    return std::unexpected(fmt::format("the name {} does not resolve ({}); check its spelling or give an address", host, gai_strerror(error)));
+    return std::unexpected(
+        fmt::format("the name {} does not resolve ({}); check its spelling or give an address", host, gai_strerror(error)));
   }
   SocketAddress first{};
   bool any = false;

@@ -40,8 +40,10 @@ rlim_t raise_descriptor_limit() {
 std::string bind_failure(const SocketAddress& address, int os_code) {
   const std::string where = address.to_string();
   if (os_code == EADDRINUSE) {
-    return fmt::format("cannot listen on {}: another program already does; stop it or change the listener's bind address (find it with "
-                       "`ss -ltnp sport = :{}`)", where, address.port);
+    return fmt::format(
+        "cannot listen on {}: another program already does; stop it or change the listener's bind address (find it with "
+        "`ss -ltnp sport = :{}`)",
+        where, address.port);
   }
   if (os_code == EACCES) return fmt::format("cannot listen on {}: ports below 1024 need root or CAP_NET_BIND_SERVICE", where);
   if (os_code == EADDRNOTAVAIL) return fmt::format("cannot listen on {}: this machine has no such address; see `ip addr`", where);
@@ -94,8 +96,10 @@ std::expected<std::unique_ptr<Service>, std::string> Service::open(Options optio
   service->signals_ = std::make_unique<Signals>(*service);
   const rlim_t descriptors = raise_descriptor_limit();
   if (descriptors < 2ULL * service->options_.connections.connections_max) {
-    log_message(LogLevel::warning, "connections.max is {}, but this process may open only {} files: beyond about {} clients connections will wait; "
-                "raise `ulimit -n` or lower connections.max", service->options_.connections.connections_max, descriptors, descriptors / 2);
+    log_message(LogLevel::warning,
+                "connections.max is {}, but this process may open only {} files: beyond about {} clients connections will wait; "
+                "raise `ulimit -n` or lower connections.max",
+                service->options_.connections.connections_max, descriptors, descriptors / 2);
   }
   for (const auto step : {&Service::open_log, &Service::build_site, &Service::bind_listeners}) {
     const auto done = (service.get()->*step)();
@@ -108,8 +112,9 @@ std::expected<std::unique_ptr<Service>, std::string> Service::open(Options optio
 std::expected<void, std::string> Service::open_log() {
   auto log = AccessLog::open(options_.log, options_.workers);
   if (!log) {
-    return std::unexpected(fmt::format("cannot open the access log {}: {}; check the directory and its permissions, or set log.access to stdout",
-                                       options_.log.access, std::strerror(log.error().os_code)));
+    return std::unexpected(
+        fmt::format("cannot open the access log {}: {}; check the directory and its permissions, or set log.access to stdout",
+                    options_.log.access, std::strerror(log.error().os_code)));
   }
   log_ = std::move(*log);
   metrics_ = std::make_unique<Metrics>(options_.workers, monotonic_now());
@@ -153,7 +158,8 @@ std::expected<void, std::string> Service::bind_listeners() {
 
 void Service::build_workers() {
   for (std::uint32_t i = 0; i < options_.workers; ++i) {
-    workers_.push_back(std::make_unique<Worker>(*site_, server_count_, metrics_->worker(i), log_->channel(i), *limits_, options_.spin, random_seed()));
+    workers_.push_back(
+        std::make_unique<Worker>(*site_, server_count_, metrics_->worker(i), log_->channel(i), *limits_, options_.spin, random_seed()));
   }
 }
 
@@ -169,8 +175,8 @@ int Service::run() {
   workers_left_ = workers_.size();
   for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i]->start(sockets_[i]);
   for (const SocketAddress& address : addresses_) log_message(LogLevel::info, "listening on {}", address.to_string());
-  log_message(LogLevel::info, "ready: workers {}, routes {}, pools {}, servers {}", workers_.size(), site_->routes.size(), site_->pools.size(),
-              server_count_);
+  log_message(LogLevel::info, "ready: workers {}, routes {}, pools {}, servers {}", workers_.size(), site_->routes.size(),
+              site_->pools.size(), server_count_);
   start_probers();
   control_.run();
   for (const auto& worker : workers_) worker->join();

@@ -26,7 +26,8 @@ struct ListeningSocket {
 
 class Worker {
  public:
-  Worker(const Site& site, std::size_t servers, WorkerMetrics& metrics, AccessChannel& log, ConnectionLimits& limits, Duration spin, std::uint64_t seed);
+  Worker(const Site& site, std::size_t servers, WorkerMetrics& metrics, AccessChannel& log, ConnectionLimits& limits, Duration spin,
+         std::uint64_t seed);
   ~Worker();
 
   // Takes the sockets over and starts the thread.

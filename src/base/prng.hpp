@@ -17,7 +17,9 @@ class Prng {
     return z ^ (z >> 31U);
   }
   // Uniform in [0, bound); bound must not be 0.
-  constexpr std::uint64_t below(std::uint64_t bound) { return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64U); }
+  constexpr std::uint64_t below(std::uint64_t bound) {
+    return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64U);
+  }
   constexpr bool chance(double probability) { return static_cast<double>(next() >> 11U) * 0x1.0p-53 < probability; }
 
  private:

@@ -82,7 +82,14 @@ void write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchan
     write_json_text(body, answer.reason);
     body.text("\",\"request_id\":\"").text(request_id).text("\"}\n");
   } else {
-    body.number(status).text(" ").text(status_text(answer.status)).text(": ").text(answer.reason).text("\nrequest id: ").text(request_id).text("\n");
+    body.number(status)
+        .text(" ")
+        .text(status_text(answer.status))
+        .text(": ")
+        .text(answer.reason)
+        .text("\nrequest id: ")
+        .text(request_id)
+        .text("\n");
   }
   out.text("HTTP/1.1 ").number(status).text(" ").text(status_text(answer.status)).text("\r\n");
   out.field("Content-Type", exchange.wants_json ? "application/json" : "text/plain; charset=utf-8");

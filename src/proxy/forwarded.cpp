@@ -48,23 +48,20 @@ void write_rfc7239(HeadBuilder& out, const http::Fields* believed, const IpAddre
 }  // namespace
 
 Trust trust_in(const ForwardedOptions& options, const IpAddress& peer) {
-  return std::ranges::any_of(options.trusted_proxies, [&](const Network& network) { return network.contains(peer); }) ? Trust::yes : Trust::no;
+  return std::ranges::any_of(options.trusted_proxies, [&](const Network& network) { return network.contains(peer); }) ? Trust::yes
+                                                                                                                      : Trust::no;
 }
 
 bool drops(const http::Field& field, ForwardedStyle style, Trust peer) {
   const bool writes_x = style == ForwardedStyle::x_forwarded || style == ForwardedStyle::both;
   const bool writes_rfc7239 = style == ForwardedStyle::forwarded || style == ForwardedStyle::both;
   switch (field.id) {
-    case FieldName::forwarded:
-      return peer == Trust::no || writes_rfc7239;
+    case FieldName::forwarded: return peer == Trust::no || writes_rfc7239;
     case FieldName::x_forwarded_for:
     case FieldName::x_forwarded_host:
-    case FieldName::x_forwarded_proto:
-      return peer == Trust::no || writes_x;
-    case FieldName::x_real_ip:
-      return peer == Trust::no;
-    default:
-      return false;
+    case FieldName::x_forwarded_proto: return peer == Trust::no || writes_x;
+    case FieldName::x_real_ip: return peer == Trust::no;
+    default: return false;
   }
 }
 

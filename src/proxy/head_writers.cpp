@@ -66,7 +66,8 @@ void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
   const HeaderEdits& edits = request.route.request_headers;
   const Trust trust = trust_in(request.forwarded, request.client);
   for (const http::Field& field : head.fields.all()) {
-    if (field.hop_by_hop || written_anew(field.id) || drops(field, request.forwarded.style, trust) || edited_away(edits, field.name)) continue;
+    if (field.hop_by_hop || written_anew(field.id) || drops(field, request.forwarded.style, trust) || edited_away(edits, field.name))
+      continue;
     if (field.id == FieldName::max_forwards) {
       write_max_forwards(out, field, head.method);
     } else if (field.id != FieldName::expect || head.expects_continue) {

@@ -137,7 +137,8 @@ Task<Result<void>> HttpProxy::forward(Trip& trip) {
     if (result) break;
     const Error error = result.error();
     if (message_enabled(LogLevel::debug)) {
-      log_message(LogLevel::debug, "request {}: try {} at {} failed: {}", trip.request_id, trip.tries, trip.server->id, answer_to(error).reason);
+      log_message(LogLevel::debug, "request {}: try {} at {} failed: {}", trip.request_id, trip.tries, trip.server->id,
+                  answer_to(error).reason);
     }
     if (error.retry == Retry::never || trip.exchange.response_started) break;
     if (error.retry == Retry::fresh_connection) {
@@ -166,8 +167,9 @@ void HttpProxy::count_refusal(const http::ParseError& refusal) {
 
 void HttpProxy::explain_choice(const Trip& trip) const {
   if (!message_enabled(LogLevel::debug)) return;
-  log_message(LogLevel::debug, "request {}: {} {}{} takes route {} to pool {}, try {} at server {}", trip.request_id, trip.exchange.method_text,
-              trip.exchange.authority, trip.exchange.path, trip.record.route, trip.record.pool, trip.tries, trip.server->id);
+  log_message(LogLevel::debug, "request {}: {} {}{} takes route {} to pool {}, try {} at server {}", trip.request_id,
+              trip.exchange.method_text, trip.exchange.authority, trip.exchange.path, trip.record.route, trip.record.pool, trip.tries,
+              trip.server->id);
 }
 
 void HttpProxy::close_record(Trip& trip, const Result<void>& result) {

@@ -299,7 +299,8 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
     trip.record.outcome = Outcome::truncated;
     co_return sent;
   }
-  if (keeps_alive && trip.upload_done && !body.overran()) connections_.keep(std::move(trip.connection), trip.pool->pool().options().keepalive);
+  if (keeps_alive && trip.upload_done && !body.overran())
+    connections_.keep(std::move(trip.connection), trip.pool->pool().options().keepalive);
   co_return Result<void>{};
 }
 

@@ -102,7 +102,8 @@ Task<Result<void>> splice_body(BodyReader& from, StreamWriter& to, Pipes& pipes,
 }
 
 bool can_splice(BodyReader& from, StreamWriter& to, Coding coding) {
-  return coding == Coding::plain && from.length_left() >= splice_bytes_min && from.stream().descriptor() >= 0 && to.stream().descriptor() >= 0;
+  return coding == Coding::plain && from.length_left() >= splice_bytes_min && from.stream().descriptor() >= 0 &&
+         to.stream().descriptor() >= 0;
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ class Http1Server::Http1Exchange final : public Exchange {
  public:
   // `refused`: why there is no head to speak of.
   Http1Exchange(Http1Server& session, std::size_t head_bytes, const http::ParseError* refused)
-      : Exchange(session.fiber_, *session.stream_, refused != nullptr ? http::BodyFraming{} : session.host_.head.body, session.host_.draining),
+      : Exchange(session.fiber_, *session.stream_, refused != nullptr ? http::BodyFraming{} : session.host_.head.body,
+                 session.host_.draining),
         session_(session),
         head_bytes_(head_bytes) {
     client = session.client_;
@@ -98,7 +99,8 @@ class Http1Server::Http1Exchange final : public Exchange {
   Buffer ahead_;
 };
 
-Http1Server::Http1Server(SessionHost& host, std::unique_ptr<Stream> stream, const SocketAddress& client, Admission admission, StatusPages pages)
+Http1Server::Http1Server(SessionHost& host, std::unique_ptr<Stream> stream, const SocketAddress& client, Admission admission,
+                         StatusPages pages)
     : host_(host), stream_(std::move(stream)), fiber_(host.scheduler, *this), client_(client), admission_(admission), pages_(pages) {
   host_.metrics.client_connections.add();
   host_.metrics.client_connections_accepted.add();

@@ -32,8 +32,8 @@ class StreamWriter {
   Buffer tail_;
 };
 
-// Puts the chunked coding around `payload`, in place: there must be 20 bytes of room before it, and behind it 8 bytes and room for the trailers. An
-// empty payload that is not the last gives nothing.
+// Puts the chunked coding around `payload`, in place: there must be 20 bytes of room before it, and behind it 8 bytes and room for the
+// trailers. An empty payload that is not the last gives nothing.
 enum class Last : bool { no, yes };
 std::span<const char> encode_chunk(std::span<char> payload, Last last, std::string_view trailers);
 

@@ -1,8 +1,8 @@
 #include "upstream/prober.hpp"
 
-#include <utility>
-
 #include <fmt/format.h>
+
+#include <utility>
 
 #include "observe/message.hpp"
 #include "runtime/buffer.hpp"
@@ -28,7 +28,11 @@ std::string in_words(const Error& error, Duration timeout) {
 }  // namespace
 
 Prober::Prober(Connector& connector, Pool& pool, std::uint64_t seed, std::function<std::int64_t()> unix_time)
-    : connector_(connector), pool_(pool), options_(pool.options().health.value_or(HealthOptions{})), prng_(seed), unix_time_(std::move(unix_time)) {
+    : connector_(connector),
+      pool_(pool),
+      options_(pool.options().health.value_or(HealthOptions{})),
+      prng_(seed),
+      unix_time_(std::move(unix_time)) {
   for (const auto& server : pool.servers()) checks_.push_back(std::make_unique<Check>(*this, *server));
 }
 
@@ -55,7 +59,8 @@ Task<void> Prober::Check::run() {
     if (fiber_.cause() != Cause::none) co_return;
     judge(verdict);
     const double factor = 1.0 - jitter + 2 * jitter * static_cast<double>(prober_.prng_.below(1000)) / 1000.0;
-    fiber_.set_deadline(scheduler.now() + Duration(static_cast<std::int64_t>(static_cast<double>(prober_.options_.interval.count()) * factor)));
+    fiber_.set_deadline(scheduler.now() +
+                        Duration(static_cast<std::int64_t>(static_cast<double>(prober_.options_.interval.count()) * factor)));
     co_await until_deadline();
   }
 }

@@ -46,7 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes = fuzz::view_of(data, size);
   std::vector<char> buffer;
   http1::ScanState scan;
-  const auto taken = fuzz::parse_in_steps(bytes, size + 1, buffer, [&](std::string_view seen) { return http1::parse_request(seen, scan, limits, *whole); });
+  const auto taken = fuzz::parse_in_steps(bytes, size + 1, buffer,
+                                          [&](std::string_view seen) { return http1::parse_request(seen, scan, limits, *whole); });
   if (taken && *taken != 0) {
     fuzz::demand(*taken <= size && *taken <= limits.head_bytes_max, "a head is no longer than the input and the limit");
     check(*whole, {buffer.data(), *taken});
@@ -56,9 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const std::size_t step : {std::size_t{1}, std::size_t{7}, size / 2 + 1}) {
     std::vector<char> other_buffer;
     http1::ScanState other_scan;
-    const auto other = fuzz::parse_in_steps(bytes, step, other_buffer, [&](std::string_view seen) {
-      return http1::parse_request(seen, other_scan, limits, *pieces);
-    });
+    const auto other = fuzz::parse_in_steps(bytes, step, other_buffer,
+                                            [&](std::string_view seen) { return http1::parse_request(seen, other_scan, limits, *pieces); });
     fuzz::demand(other.has_value() == taken.has_value(), "pieces are accepted as the whole is");
     if (!taken) {
       fuzz::demand(other.error().status == taken.error().status && other.error().reason == taken.error().reason, "with the same reason");

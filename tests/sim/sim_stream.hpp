@@ -62,7 +62,8 @@ class SimListener final : public Listener, private Port {
       return fail(ErrorKind::would_block);
     }
     if (net_.prng.chance(net_.faults.exhausted)) return fail(ErrorKind::resources);
-    Accepted accepted{std::make_unique<SimStream>(net_, std::move(waiting_.front().first), SimStream::Start::connected), waiting_.front().second};
+    Accepted accepted{std::make_unique<SimStream>(net_, std::move(waiting_.front().first), SimStream::Start::connected),
+                      waiting_.front().second};
     waiting_.pop_front();
     return accepted;
   }

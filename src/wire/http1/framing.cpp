@@ -149,7 +149,8 @@ std::expected<void, ParseError> read_transfer_encoding(std::string_view value, b
 // zeros, which some take for octal. Beyond 2^63 - 1 sums of lengths would overflow elsewhere.
 std::expected<std::uint64_t, ParseError> read_content_length(std::string_view value) {
   const auto length = parse_unsigned<std::uint64_t>(value);
-  if (!length || *length > INT64_MAX || (value.size() > 1 && value.front() == '0')) return refuse(400, "The Content-Length is not a valid number.");
+  if (!length || *length > INT64_MAX || (value.size() > 1 && value.front() == '0'))
+    return refuse(400, "The Content-Length is not a valid number.");
   return *length;
 }
 

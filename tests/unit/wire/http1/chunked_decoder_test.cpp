@@ -96,7 +96,8 @@ TEST(ChunkedDecoder, rejects_sizes_that_are_not_plain_hexadecimal) {
 }
 
 TEST(ChunkedDecoder, rejects_sizes_that_overflow) {
-  for (const std::string_view size : {"8000000000000000", "FFFFFFFFFFFFFFFF", "fffffffffffffffe", "10000000000000005", "00000000000000005"}) {
+  for (const std::string_view size :
+       {"8000000000000000", "FFFFFFFFFFFFFFFF", "fffffffffffffffe", "10000000000000005", "00000000000000005"}) {
     EXPECT_EQ(decode(std::string(size) + "\r\nhello").status, 400) << size;
   }
   EXPECT_EQ(decode("7fffffffffffffff\r\nhello").payload, "hello");
@@ -104,15 +105,17 @@ TEST(ChunkedDecoder, rejects_sizes_that_overflow) {
 }
 
 TEST(ChunkedDecoder, rejects_line_ends_other_than_crlf) {
-  for (const std::string_view body : {"5\nhello\r\n0\r\n\r\n", "5\rX\r\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhelloXX0\r\n\r\n",
-                                      "5\r\nhello\rX0\r\n\r\n", "5\r\nhello\r\n0\n\r\n", "5\r\nhello\r\n0\r\n\n", "0\r\n\rX", "0\r\nX: y\n\r\n",
-                                      "0\r\nX: y\rZ\r\n\r\n", "5\r\nhelloAAAA\r\n0\r\n\r\n", "5\r\r\nhello\r\n0\r\n\r\n"}) {
+  for (const std::string_view body :
+       {"5\nhello\r\n0\r\n\r\n", "5\rX\r\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhelloXX0\r\n\r\n", "5\r\nhello\rX0\r\n\r\n",
+        "5\r\nhello\r\n0\n\r\n", "5\r\nhello\r\n0\r\n\n", "0\r\n\rX", "0\r\nX: y\n\r\n", "0\r\nX: y\rZ\r\n\r\n",
+        "5\r\nhelloAAAA\r\n0\r\n\r\n", "5\r\r\nhello\r\n0\r\n\r\n"}) {
     EXPECT_EQ(decode(body).status, 400) << body;
   }
 }
 
 TEST(ChunkedDecoder, drops_extensions) {
-  for (const std::string_view extension : {";a", ";a=b", "; a = b", " ; a\t=\tb ;c", ";a=\"b\"", ";a=\"\";b", ";a=\"b\\\"c;d=e\" ;f", ";a;b;c=d"}) {
+  for (const std::string_view extension :
+       {";a", ";a=b", "; a = b", " ; a\t=\tb ;c", ";a=\"b\"", ";a=\"\";b", ";a=\"b\\\"c;d=e\" ;f", ";a;b;c=d"}) {
     const Decoded decoded = decode("5" + std::string(extension) + "\r\nhello\r\n0" + std::string(extension) + "\r\n\r\n");
     EXPECT_TRUE(decoded.done) << extension;
     EXPECT_EQ(decoded.payload, "hello") << extension;
@@ -121,8 +124,8 @@ TEST(ChunkedDecoder, drops_extensions) {
 
 TEST(ChunkedDecoder, rejects_malformed_extensions) {
   for (const std::string_view extension :
-       {";", "; ", ";=b", ";a=", ";a= ", ";a ", ";a=b ", ";;a", ";a=b=c", ";a\n", ";\n", ";a=\"", ";a=\"\n\"", ";a=\"b\"c", ";a=\"b\" ", ";a=\"\\\x01\"",
-        ";a=\"\x01\"", ";a b", ";\x01", ";a=b\rc", "g;b", ";a=b "}) {
+       {";",     "; ",        ";=b",       ";a=",       ";a= ",          ";a ",         ";a=b ", ";;a",   ";a=b=c",  ";a\n", ";\n",
+        ";a=\"", ";a=\"\n\"", ";a=\"b\"c", ";a=\"b\" ", ";a=\"\\\x01\"", ";a=\"\x01\"", ";a b",  ";\x01", ";a=b\rc", "g;b",  ";a=b "}) {
     EXPECT_EQ(decode("5" + std::string(extension) + "\r\nhello\r\n0\r\n\r\n").status, 400) << extension;
   }
 }
@@ -156,7 +159,8 @@ TEST(ChunkedDecoder, keeps_trailers) {
 TEST(ChunkedDecoder, drops_fields_that_must_not_be_trailers) {
   const Decoded decoded = decode(
       "0\r\nContent-Length: 100\r\nHost: evil\r\ntransfer-encoding: chunked\r\nX-A: 1\r\nAuthorization: x\r\nX-Forwarded-For: 6.6.6.6\r\n"
-      "Set-Cookie: a\r\nSET_COOKIE: a\r\nIf-Match: a\r\nContent_Length: 3\r\nX-B: 2\r\nSec-Fetch-Site: none\r\nConnection: close\r\nTrailer: a\r\n\r\n");
+      "Set-Cookie: a\r\nSET_COOKIE: a\r\nIf-Match: a\r\nContent_Length: 3\r\nX-B: 2\r\nSec-Fetch-Site: none\r\nConnection: "
+      "close\r\nTrailer: a\r\n\r\n");
   EXPECT_TRUE(decoded.done);
   EXPECT_EQ(decoded.trailers, "X-A: 1\r\nX-B: 2\r\n");
 }

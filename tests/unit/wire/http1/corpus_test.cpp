@@ -159,9 +159,9 @@ enum class Outcome { forward, refused, truncated };
 
 Outcome read_response(std::string_view bytes, http::Method method, std::size_t step, bool offered_upgrade) {
   while (true) {
-    const auto parsed = parse_in_steps<http::ResponseHead>(bytes, step, [&](std::string_view seen, ScanState& scan, http::ResponseHead& head) {
-      return parse_response(seen, scan, {}, method, head);
-    });
+    const auto parsed = parse_in_steps<http::ResponseHead>(
+        bytes, step,
+        [&](std::string_view seen, ScanState& scan, http::ResponseHead& head) { return parse_response(seen, scan, {}, method, head); });
     if (!parsed.accepted()) return Outcome::refused;
     if (parsed.head->status == 101) return offered_upgrade ? Outcome::forward : Outcome::refused;
     bytes.remove_prefix(*parsed.taken);

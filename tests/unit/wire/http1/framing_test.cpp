@@ -30,8 +30,9 @@ TEST(FrameRequest, reads_content_length) {
 }
 
 TEST(FrameRequest, refuses_content_lengths_that_are_not_one_number) {
-  for (const std::string_view value : {"", "-0", "+5", "5.0", "5 5", "5,", "5, 5", "0x5", "5a", "a", "010", "00", "1e1", "9223372036854775808",
-                                       "18446744073709551621", "00000000000000000000000000000018446744073709551621"}) {
+  for (const std::string_view value :
+       {"", "-0", "+5", "5.0", "5 5", "5,", "5, 5", "0x5", "5a", "a", "010", "00", "1e1", "9223372036854775808", "18446744073709551621",
+        "00000000000000000000000000000018446744073709551621"}) {
     EXPECT_EQ(post_with("Content-Length: " + std::string(value) + "\r\n").status(), 400) << value;
   }
   EXPECT_EQ(post_with("Content-Length: 5\r\nContent-Length: 5\r\n").status(), 400);
@@ -51,8 +52,11 @@ TEST(FrameRequest, refuses_other_transfer_codings) {
   for (const std::string_view value : {"gzip", "identity", "gzip, chunked", "chunked, gzip", "chunkedchunked", "xchunked"}) {
     EXPECT_EQ(post_with("Transfer-Encoding: " + std::string(value) + "\r\n").status(), 501) << value;
   }
-  for (const std::string_view value : {"", ",", "chunked,", ",chunked", "chunked chunked", "chunked;q=1", "\"chunked\"", "chunked, chunked",
-                                       ": chunked", "\xa0" "chunked", "chunked\x85"}) {
+  for (const std::string_view value :
+       {"", ",", "chunked,", ",chunked", "chunked chunked", "chunked;q=1", "\"chunked\"", "chunked, chunked", ": chunked",
+        "\xa0"
+        "chunked",
+        "chunked\x85"}) {
     EXPECT_EQ(post_with("Transfer-Encoding: " + std::string(value) + "\r\n").status(), 400) << value;
   }
   EXPECT_EQ(post_with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n").status(), 400);
@@ -107,7 +111,8 @@ TEST(FrameRequest, offers_an_upgrade_that_connection_names) {
 }
 
 TEST(FrameRequest, never_offers_what_would_hide_requests) {
-  for (const std::string_view value : {"h2c", "H2C", "websocket, h2c", "h2c,websocket", "h2", "TLS/1.2", "HTTP/2.0", "a b", "", "websocket,", "/1"}) {
+  for (const std::string_view value :
+       {"h2c", "H2C", "websocket, h2c", "h2c,websocket", "h2", "TLS/1.2", "HTTP/2.0", "a b", "", "websocket,", "/1"}) {
     EXPECT_EQ(get_with("Connection: upgrade\r\nUpgrade: " + std::string(value) + "\r\n").head->upgrade, "") << value;
   }
   EXPECT_EQ(get_with("Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n").head->upgrade, "");
@@ -116,7 +121,8 @@ TEST(FrameRequest, never_offers_what_would_hide_requests) {
 TEST(FrameRequest, marks_the_fields_of_this_hop) {
   const auto parsed = get_with(
       "Connection: X-Mine, keep-alive, x-forwarded-for\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: trailers\r\n"
-      "Upgrade: h2c\r\nHTTP2-Settings: AA\r\nProxy: http://x\r\nProxy-Authorization: a\r\nProxy-Authenticate: a\r\nx-mine: 1\r\nX-Mine: 2\r\n"
+      "Upgrade: h2c\r\nHTTP2-Settings: AA\r\nProxy: http://x\r\nProxy-Authorization: a\r\nProxy-Authenticate: a\r\nx-mine: 1\r\nX-Mine: "
+      "2\r\n"
       "X-Forwarded-For: 6.6.6.6\r\nTrailer: X-T\r\nX-Other: 3\r\nCookie: a=b\r\n");
   ASSERT_TRUE(parsed.accepted());
   for (const http::Field& field : parsed.head->fields.all()) {
@@ -171,9 +177,9 @@ TEST(FrameResponse, reads_length_chunked_and_close) {
 }
 
 TEST(FrameResponse, refuses_ambiguous_framing) {
-  for (const std::string_view lines :
-       {"Content-Length: 5\r\nContent-Length: 6\r\n", "Content-Length: 5, 5\r\n", "Content-Length: -5\r\n", "Transfer-Encoding: identity\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"}) {
+  for (const std::string_view lines : {"Content-Length: 5\r\nContent-Length: 6\r\n", "Content-Length: 5, 5\r\n", "Content-Length: -5\r\n",
+                                       "Transfer-Encoding: identity\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                                       "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"}) {
     EXPECT_NE(ok_with(lines).status(), 0) << lines;
     EXPECT_NE(ok_with(lines, Method::head).status(), 0) << lines;
   }

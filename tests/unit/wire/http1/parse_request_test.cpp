@@ -70,12 +70,37 @@ TEST(ParseRequest, refuses_methods_that_are_too_long) {
 }
 
 TEST(ParseRequest, refuses_malformed_request_lines) {
-  for (const std::string_view line :
-       {"", "GET", "GET /", "GET  / HTTP/1.1", "GET /  HTTP/1.1", " GET / HTTP/1.1", "GET / HTTP/1.1 ", "GET\t/ HTTP/1.1", "/ HTTP/1.1",
-        "GET HTTP/1.1", "G{}T / HTTP/1.1", "GET / http/1.1", "GET / HTTP/11", "GET / HTTP/1.1.1", "GET / HTTP/1.10", "GET / HTTP/-1.1",
-        "GET / HTTP /1.1", "GET / ICY/1.1", "GET a HTTP/1.1", "GET ?a HTTP/1.1", "GET a.test:80 HTTP/1.1", "GET * HTTP/1.1",
-        "GET /a#b HTTP/1.1", "GET /a\\b HTTP/1.1", "GET /a\xc3\xa9 HTTP/1.1", "GET /\x7f HTTP/1.1", "GET /a\"b HTTP/1.1",
-        "GET /<b> HTTP/1.1", "GET /?a#b HTTP/1.1", "GET /?a b HTTP/1.1", "GET /?\xff HTTP/1.1"}) {
+  for (const std::string_view line : {"",
+                                      "GET",
+                                      "GET /",
+                                      "GET  / HTTP/1.1",
+                                      "GET /  HTTP/1.1",
+                                      " GET / HTTP/1.1",
+                                      "GET / HTTP/1.1 ",
+                                      "GET\t/ HTTP/1.1",
+                                      "/ HTTP/1.1",
+                                      "GET HTTP/1.1",
+                                      "G{}T / HTTP/1.1",
+                                      "GET / http/1.1",
+                                      "GET / HTTP/11",
+                                      "GET / HTTP/1.1.1",
+                                      "GET / HTTP/1.10",
+                                      "GET / HTTP/-1.1",
+                                      "GET / HTTP /1.1",
+                                      "GET / ICY/1.1",
+                                      "GET a HTTP/1.1",
+                                      "GET ?a HTTP/1.1",
+                                      "GET a.test:80 HTTP/1.1",
+                                      "GET * HTTP/1.1",
+                                      "GET /a#b HTTP/1.1",
+                                      "GET /a\\b HTTP/1.1",
+                                      "GET /a\xc3\xa9 HTTP/1.1",
+                                      "GET /\x7f HTTP/1.1",
+                                      "GET /a\"b HTTP/1.1",
+                                      "GET /<b> HTTP/1.1",
+                                      "GET /?a#b HTTP/1.1",
+                                      "GET /?a b HTTP/1.1",
+                                      "GET /?\xff HTTP/1.1"}) {
     EXPECT_EQ(request(std::string(line) + "\r\nHost: a.test\r\n\r\n").status(), 400) << line;
   }
 }
@@ -108,7 +133,8 @@ TEST(ParseRequest, reads_absolute_targets) {
 }
 
 TEST(ParseRequest, refuses_absolute_targets_that_could_mean_two_hosts) {
-  for (const std::string_view target : {"http://b/", "http://u@a/", "http:///a", "http:a/", "http://a#b", "ftp://a/", "file:///a", "http://"}) {
+  for (const std::string_view target :
+       {"http://b/", "http://u@a/", "http:///a", "http:a/", "http://a#b", "ftp://a/", "file:///a", "http://"}) {
     EXPECT_EQ(request("GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n").status(), 400) << target;
   }
   EXPECT_EQ(request("GET http://a/ HTTP/1.1\r\n\r\n").status(), 400);
@@ -162,8 +188,8 @@ TEST(ParseRequest, refuses_control_characters_anywhere) {
 }
 
 TEST(ParseRequest, refuses_malformed_field_lines) {
-  for (const std::string_view line : {" X: folded", "\tX: folded", ": a", ":", "no colon", "nocolon", "X : a", "X\t: a", "X Y: a",
-                                      "X/Y: a", "X(Y): a", "\"X\": a", "X\xe9: a", ":path: /", "X@: a"}) {
+  for (const std::string_view line : {" X: folded", "\tX: folded", ": a", ":", "no colon", "nocolon", "X : a", "X\t: a", "X Y: a", "X/Y: a",
+                                      "X(Y): a", "\"X\": a", "X\xe9: a", ":path: /", "X@: a"}) {
     EXPECT_EQ(get_with(std::string(line) + "\r\n").status(), 400) << line;
   }
   EXPECT_TRUE(get_with("!#$%&'*+-.^_`|~09aZ: x\r\n").accepted());
@@ -208,9 +234,10 @@ TEST(ParseRequest, keeps_to_the_bound_of_the_model) {
   std::string lines;
   for (unsigned i = 0; i < http::field_count_max; ++i) lines += "A:\r\n";
   const std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n";
-  const auto parsed = parse_in_pieces<http::RequestHead>(bytes, {bytes.size()}, [](std::string_view seen, ScanState& scan, http::RequestHead& head) {
-    return parse_request(seen, scan, {.field_count_max = 1'000'000}, head);
-  });
+  const auto parsed =
+      parse_in_pieces<http::RequestHead>(bytes, {bytes.size()}, [](std::string_view seen, ScanState& scan, http::RequestHead& head) {
+        return parse_request(seen, scan, {.field_count_max = 1'000'000}, head);
+      });
   EXPECT_EQ(parsed.status(), 431);
 }
 

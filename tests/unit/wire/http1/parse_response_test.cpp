@@ -30,10 +30,26 @@ TEST(ParseResponse, reads_versions) {
 }
 
 TEST(ParseResponse, refuses_malformed_status_lines) {
-  for (const std::string_view line :
-       {"HTTP/1.1 20 OK", "HTTP/1.1 2000 OK", "HTTP/1.1  200 OK", " HTTP/1.1 200 OK", "200 OK", "HTTP/2.0 200 OK", "HTTP/1.1 0xC8 OK",
-        "HTTP/1.1 099 OK", "HTTP/1.1 600 X", "HTTP/1.1 999 X", "HTTP/1.1\t200\tOK", "HTTP/1.1 200\tOK", "HTTP/1.1 -20 OK", "HTTP/1.1 +20 OK",
-        "HTTP/1.1", "HTTP/1.x 200 OK", "http/1.1 200 OK", "ICY 200 OK", "", "HTTP/1.1 200 O\rK"}) {
+  for (const std::string_view line : {"HTTP/1.1 20 OK",
+                                      "HTTP/1.1 2000 OK",
+                                      "HTTP/1.1  200 OK",
+                                      " HTTP/1.1 200 OK",
+                                      "200 OK",
+                                      "HTTP/2.0 200 OK",
+                                      "HTTP/1.1 0xC8 OK",
+                                      "HTTP/1.1 099 OK",
+                                      "HTTP/1.1 600 X",
+                                      "HTTP/1.1 999 X",
+                                      "HTTP/1.1\t200\tOK",
+                                      "HTTP/1.1 200\tOK",
+                                      "HTTP/1.1 -20 OK",
+                                      "HTTP/1.1 +20 OK",
+                                      "HTTP/1.1",
+                                      "HTTP/1.x 200 OK",
+                                      "http/1.1 200 OK",
+                                      "ICY 200 OK",
+                                      "",
+                                      "HTTP/1.1 200 O\rK"}) {
     EXPECT_EQ(response(std::string(line) + "\r\nContent-Length: 0\r\n\r\n").status(), 400) << line;
   }
 }
