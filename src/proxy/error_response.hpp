@@ -13,7 +13,7 @@ namespace steelyard {
 
 struct Answer {
   int status = 500;
-  std::string_view reason;  // a sentence for whoever reads the answer or the log
+  const char* reason = "";  // a sentence for whoever reads the answer or the log
   bool retry_after = false;  // tells the client to come back in a second
 };
 

@@ -51,8 +51,7 @@ HttpProxy::Trip::Trip(Exchange& of, HttpProxy& proxy) : exchange(of) {
 
 Task<void> HttpProxy::serve(Exchange& exchange) {
   Trip trip(exchange, *this);
-  // First of all, so that every exchange ends in the record, whatever becomes of it.
-  open_record(trip);
+  metrics_.exchanges_active.add();
   Result<void> result;
   int status = 0;
   if (exchange.refusal) {
@@ -70,22 +69,10 @@ Task<void> HttpProxy::serve(Exchange& exchange) {
       co_await answer(trip, answer_to(result.error()));
     }
   }
-  close_record(trip, result);
-}
-
-void HttpProxy::open_record(Trip& trip) {
-  const Exchange& exchange = trip.exchange;
-  metrics_.exchanges_active.add();
-  AccessRecord& record = trip.record;
-  record.unix_us = scheduler_.unix_us();
-  record.client = exchange.client.ip;
-  record.client_port = exchange.client.port;
-  record.method = exchange.method_text;
-  record.host = exchange.authority;
-  record.target = exchange.target;
-  record.protocol = exchange.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
-  record.request_id = trip.request_id;
-  record.user_agent = exchange.user_agent;
+  // Every exchange ends in the record, whatever became of it.
+  settle(trip, result);
+  record(trip);
+  metrics_.exchanges_active.subtract();
 }
 
 // Finds the route and applies what it and the listener refuse. Returns why the request is refused, with its status.
@@ -113,8 +100,6 @@ const char* HttpProxy::route(Trip& trip, int& status) {
   if (!found) return refuse(404, "no route matches this host, path and method");
   trip.route = &site_.routes[*found];
   trip.pool = &views_[trip.route->pool];
-  trip.record.route = trip.route->name;
-  trip.record.pool = trip.pool->pool().options().name;
   trip.total_deadline = exchange.start + trip.route->total_timeout;
   const std::uint64_t body_bytes_max = trip.route->body_bytes_max;
   if ((head.body.kind == http::BodyKind::length && head.body.length > body_bytes_max) || exchange.body.payload_bytes() > body_bytes_max) {
@@ -168,33 +153,54 @@ void HttpProxy::count_refusal(const http::ParseError& refusal) {
 void HttpProxy::explain_choice(const Trip& trip) const {
   if (!message_enabled(LogLevel::debug)) return;
   log_message(LogLevel::debug, "request {}: {} {}{} takes route {} to pool {}, try {} at server {}", trip.request_id,
-              trip.exchange.method_text, trip.exchange.authority, trip.exchange.path, trip.record.route, trip.record.pool, trip.tries,
+              trip.exchange.method_text, trip.exchange.authority, trip.exchange.path, trip.route->name, trip.pool->pool().options().name, trip.tries,
               trip.server->id);
 }
 
-void HttpProxy::close_record(Trip& trip, const Result<void>& result) {
+// What became of the exchange, where its try failed.
+void HttpProxy::settle(Trip& trip, const Result<void>& result) {
+  if (result) return;
   Exchange& exchange = trip.exchange;
-  AccessRecord& record = trip.record;
-  record.duration = scheduler_.now() - exchange.start;
-  record.tries = trip.tries;
-  record.request_bytes = exchange.body.payload_bytes();
-  if (trip.server != nullptr) record.server = trip.server->id;
-  if (!result) {
-    const Error& error = result.error();
-    // A client whose body failed and who was told so has its whole answer.
-    const bool told = record.outcome == Outcome::refused;
-    const bool by_client = error.kind == ErrorKind::cancelled || (error.side == Side::client && exchange.response_started && !told);
-    if (by_client) {
-      record.outcome = Outcome::client_gone;
-      exchange.broken_off = true;
-    } else if (record.outcome != Outcome::tunnel) {
-      record.outcome = exchange.response_started && record.status != 0 && record.server.empty() ? Outcome::refused : record.outcome;
-    }
-    if (record.failure.empty()) record.failure = by_client ? "the client went away" : answer_to(error).reason;
+  const Error& error = result.error();
+  // A client whose body failed and who was told so has its whole answer.
+  const bool told = trip.outcome == Outcome::refused;
+  const bool by_client = error.kind == ErrorKind::cancelled || (error.side == Side::client && exchange.response_started && !told);
+  if (by_client) {
+    trip.outcome = Outcome::client_gone;
+    exchange.broken_off = true;
   }
+  if (trip.failure == nullptr) trip.failure = by_client ? "the client went away" : answer_to(error).reason;
+}
+
+void HttpProxy::record(const Trip& trip) {
+  const Exchange& exchange = trip.exchange;
+  AccessRecord record;
+  record.status = trip.status;
+  record.outcome = trip.outcome;
+  record.request_bytes = exchange.body.payload_bytes();
+  record.response_bytes = trip.response_bytes;
+  record.duration = scheduler_.now() - exchange.start;
   metrics_.record(record);
-  metrics_.exchanges_active.subtract();
-  if (log_ != nullptr && log_->enabled()) log_->write(record);
+  if (log_ == nullptr || !log_->enabled()) return;
+
+  record.unix_us = scheduler_.unix_us() - record.duration / 1us;
+  record.client = exchange.client.ip;
+  record.client_port = exchange.client.port;
+  record.method = exchange.method_text;
+  record.host = exchange.authority;
+  record.target = exchange.target;
+  record.protocol = exchange.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
+  if (trip.route != nullptr) record.route = trip.route->name;
+  if (trip.status_page) record.route = "status page";
+  if (trip.pool != nullptr) record.pool = trip.pool->pool().options().name;
+  if (trip.server != nullptr) record.server = trip.server->id;
+  record.tries = trip.tries;
+  record.request_id = trip.request_id;
+  record.user_agent = exchange.user_agent;
+  if (trip.failure != nullptr) record.failure = trip.failure;
+  record.connect_time = trip.connect_time;
+  record.first_byte_time = trip.first_byte_time;
+  log_->write(record);
 }
 
 Task<void> HttpProxy::answer(Trip& trip, Answer answer) {
@@ -203,9 +209,9 @@ Task<void> HttpProxy::answer(Trip& trip, Answer answer) {
   if (!exchange.body.done() || answer.status == 413 || exchange.draining) exchange.keep_alive = false;
   HeadBuilder out(scratch_.head());
   write_answer(out, answer, exchange, trip.request_id, date());
-  trip.record.status = static_cast<std::uint16_t>(answer.status);
-  trip.record.outcome = Outcome::refused;
-  trip.record.failure = answer.reason;
+  trip.status = static_cast<std::uint16_t>(answer.status);
+  trip.outcome = Outcome::refused;
+  trip.failure = answer.reason;
   exchange.response_started = true;
   auto sent = exchange.response.send(out.view());
   if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
@@ -228,8 +234,8 @@ Task<bool> HttpProxy::answer_status_page(Trip& trip) {
   head.text("Content-Length: ").number(page.body.size()).text("\r\n");
   if (!exchange.keep_alive) head.field("Connection", "close");
   head.end();
-  trip.record.status = static_cast<std::uint16_t>(page.status);
-  trip.record.route = "status page";
+  trip.status = static_cast<std::uint16_t>(page.status);
+  trip.status_page = true;
   exchange.response_started = true;
   auto sent = exchange.response.send(head.view());
   if (sent && exchange.method == http::Method::get) sent = exchange.response.send(std::string_view(page.body));

@@ -30,7 +30,8 @@ class HttpProxy final : public ExchangeHandler {
 
  private:
   static constexpr std::size_t tries_max = 8;
-  static constexpr std::size_t request_id_max = 64;
+  static constexpr std::size_t request_id_max = 64;    // of a client's own
+  static constexpr std::size_t request_id_bytes = 16;  // of ours
   enum class Freshness : std::uint8_t { reuse, fresh };
 
   // One exchange on its way through the proxy.
@@ -55,20 +56,27 @@ class HttpProxy final : public ExchangeHandler {
     Instant head_deadline = never;  // for the head of the next response
     bool answered = false;        // a byte of a response has arrived
     bool waits_for_head = false;
-    std::array<char, request_id_max> request_id_memory;
+    std::array<char, request_id_bytes> request_id_memory;
     std::string_view request_id;
-    AccessRecord record;
+    // For the record: what is not known from the above. Small, because a thousand trips may wait for their servers at once.
+    std::uint16_t status = 0;
+    Outcome outcome = Outcome::complete;
+    bool status_page = false;
+    const char* failure = nullptr;
+    std::uint64_t response_bytes = 0;
+    Duration connect_time{0};
+    Duration first_byte_time{0};
   };
 
   // The phases, in their order.
-  void open_record(Trip& trip);
   [[nodiscard]] const char* route(Trip& trip, int& status);
   Task<Result<void>> forward(Trip& trip);
   Task<Result<void>> try_server(Trip& trip, Freshness freshness);
   void count_refusal(const http::ParseError& refusal);
   void count_timeout(const Trip& trip, Limit limit);
   void explain_choice(const Trip& trip) const;
-  void close_record(Trip& trip, const Result<void>& result);
+  void settle(Trip& trip, const Result<void>& result);
+  void record(const Trip& trip);
 
   Task<void> answer(Trip& trip, Answer answer);
   Task<bool> answer_status_page(Trip& trip);

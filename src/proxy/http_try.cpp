@@ -56,7 +56,7 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
     const Instant begun = scheduler_.now();
     exchange.fiber.set_deadline(std::min(begun + site_.timeouts.connect, trip.total_deadline));
     auto connected = co_await connections_.connect(server);
-    trip.record.connect_time = scheduler_.now() - begun;
+    trip.connect_time = scheduler_.now() - begun;
     if (!connected) {
       server_metrics.failures.add();
       if (connected.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::connect_timeout);
@@ -211,7 +211,7 @@ Task<Result<std::span<char>>> HttpProxy::receive_head(Trip& trip, Buffer& receiv
       if (!got && got.error().kind != ErrorKind::would_block) co_return std::unexpected(before_answer(trip, got.error()));
     }
     if (unparsed) {
-      if (trip.record.first_byte_time == Duration{0}) trip.record.first_byte_time = scheduler_.now() - trip.exchange.start;
+      if (trip.first_byte_time == Duration{0}) trip.first_byte_time = scheduler_.now() - trip.exchange.start;
       const auto parsed = http1::parse_response({memory.data(), have}, scan, site_.http.head, trip.exchange.method, response_head_);
       if (!parsed) co_return fail(ErrorKind::malformed, Side::server);
       received.release();
@@ -281,7 +281,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
   write_response_head(out, {head, trip.route->heads->response_headers, coding, exchange, date()});
   if (out.overflowed()) co_return fail(ErrorKind::too_large, Side::server);
   trip.answered = true;
-  trip.record.status = static_cast<std::uint16_t>(head.status);
+  trip.status = static_cast<std::uint16_t>(head.status);
   exchange.response_started = true;
   auto sent = exchange.response.send(placed_before(out.view(), first_bytes(body, *piece, coding)));
   if (sent && (!body.done() || !exchange.response.empty())) {
@@ -290,13 +290,13 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
     const Coding relayed = coding == ClientCoding::chunked ? Coding::chunked : Coding::plain;
     sent = co_await relay_body(body, exchange.response, relayed, {scratch_, pipes_}, limits, nullptr);
   }
-  trip.record.response_bytes = body.payload_bytes();
+  trip.response_bytes = body.payload_bytes();
   if (!sent) {
     if (sent.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::body_idle_timeout);
     // A body whose end is the connection's end must not look complete; of the others the client knows what is missing.
     exchange.broken_off = coding == ClientCoding::until_close;
     exchange.keep_alive = false;
-    trip.record.outcome = Outcome::truncated;
+    trip.outcome = Outcome::truncated;
     co_return sent;
   }
   if (keeps_alive && trip.upload_done && !body.overran())
@@ -328,15 +328,15 @@ Task<Result<void>> HttpProxy::pass_tunnel(Trip& trip, std::span<char> after_head
   write_response_head(out, {response_head_, trip.route->heads->response_headers, ClientCoding::none, exchange, date()});
   if (out.overflowed()) co_return fail(ErrorKind::too_large, Side::server);
   trip.answered = true;
-  trip.record.status = 101;
-  trip.record.outcome = Outcome::tunnel;
+  trip.status = 101;
+  trip.outcome = Outcome::tunnel;
   exchange.response_started = true;
   metrics_.tunnels.add();
   auto sent = exchange.response.send(placed_before(out.view(), after_head));
   if (sent) sent = to_server.send(exchange.take_leftover());
   if (!sent) co_return sent;
   const TunnelEnd end = co_await tunnel(exchange, trip.connection->stream(), to_server, {scratch_, pipes_}, site_.timeouts.tunnel_idle);
-  trip.record.response_bytes = end.server_bytes + after_head.size();
+  trip.response_bytes = end.server_bytes + after_head.size();
   if (!end.result) {
     if (end.result.error().kind == ErrorKind::timed_out) metrics_.hit(Limit::tunnel_idle_timeout);
     // Both sides must see that it did not end in order.
