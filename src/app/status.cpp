@@ -107,7 +107,8 @@ Site::Page status(Service& service) {
 Site::Page status_page(Service& service, std::string_view name) {
   if (name == "health__") return health(service);
   if (name == "status__") return status(service);
-  return {200, metrics_json(service.metrics()) + "\n"};
+  if (!service.options().metrics) return {404, Json{{"error", "metrics are off: set metrics (enable_metrics) to true"}}.dump() + "\n"};
+  return {200, metrics_json(service.metrics())};
 }
 
 }  // namespace steelyard

@@ -242,7 +242,7 @@ Section<Options> options_table() {
           key<Options>("workers", SY_AT(.workers), workers, "Threads that serve; auto is one for each core."),
           key<Options>("spin", SY_AT(.spin), Span{0s, 1s},
                        "How long an idle worker polls before it sleeps; lowers the latency of a lone connection and burns a core."),
-          key<Options>("metrics", SY_AT(.metrics), Switch{}, "Whether exchanges are counted and timed."),
+          key<Options>("metrics", SY_AT(.metrics), Switch{}, "Whether `/__metrics__` answers. Counting itself costs next to nothing and goes on."),
           key<Options>("log", SY_AT(.log), log_table(), "What is logged, where and how."),
           key<Options>("http", SY_AT(.http), http_table(), "Limits on HTTP messages."),
           key<Options>("timeouts", SY_AT(.timeouts), timeouts_table(), "How long each phase may take."),

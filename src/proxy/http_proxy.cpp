@@ -153,8 +153,8 @@ void HttpProxy::count_refusal(const http::ParseError& refusal) {
 void HttpProxy::explain_choice(const Trip& trip) const {
   if (!message_enabled(LogLevel::debug)) return;
   log_message(LogLevel::debug, "request {}: {} {}{} takes route {} to pool {}, try {} at server {}", trip.request_id,
-              trip.exchange.method_text, trip.exchange.authority, trip.exchange.path, trip.route->name, trip.pool->pool().options().name, trip.tries,
-              trip.server->id);
+              trip.exchange.method_text, trip.exchange.authority, trip.exchange.path, trip.route->name, trip.pool->pool().options().name,
+              trip.tries, trip.server->id);
 }
 
 // What became of the exchange, where its try failed.

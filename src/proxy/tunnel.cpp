@@ -44,7 +44,8 @@ Task<Result<std::uint64_t>> carry(Stream& from, StreamWriter& to, Side from_side
         moved_bytes += *got;
         const auto sent = to.send(scratch.data().first(*got));
         if (!sent) co_return std::unexpected(sent.error());
-        waited = co_await yield_turn();
+        // More may be there already: others get their turn first.
+        if (from.is_readable()) waited = co_await yield_turn();
       } else if (got.error().kind == ErrorKind::would_block) {
         waited = co_await wait_while_active([&] { return from.readable(); }, shared);
       } else {

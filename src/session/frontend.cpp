@@ -42,12 +42,22 @@ class Frontend::Acceptor final : private Fiber::Owner {
         fiber_.clear_deadline();
         co_await listener_->acceptable();
       } else {
-        frontend_.metrics.hit(Limit::file_descriptors);
-        log_message_limited(LogLevel::warning, "accept", "cannot accept connections (error {}): out of file descriptors or memory; raise "
-                            "`ulimit -n` or lower connections.max. Trying again every 100 ms", accepted.error().os_code);
+        report(accepted.error());
         fiber_.set_deadline(frontend_.scheduler.now() + accept_pause);
         co_await until_deadline();
       }
+    }
+  }
+
+  void report(const Error& error) {
+    if (error.kind == ErrorKind::resources) {
+      frontend_.metrics.hit(Limit::file_descriptors);
+      log_message_limited(LogLevel::warning, "accept",
+                          "cannot accept connections: out of file descriptors or memory (error {}); raise `ulimit -n` or lower "
+                          "connections.max. Trying again every 100 ms",
+                          error.os_code);
+    } else {
+      log_message_limited(LogLevel::warning, "accept", "cannot accept a connection (error {}). Trying again in 100 ms", error.os_code);
     }
   }
 

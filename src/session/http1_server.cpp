@@ -1,5 +1,7 @@
 #include "session/http1_server.hpp"
 
+#include <algorithm>
+
 #include "base/ascii.hpp"
 #include "wire/http1/parse.hpp"
 
@@ -126,8 +128,7 @@ Task<void> Http1Server::run() {
     if (received_.empty()) {
       idle_ = true;
       host_.metrics.client_connections_idle.add();
-      // A connection that waited to be accepted when draining began has its request on the way, or none.
-      fiber_.set_deadline(host_.scheduler.now() + (host_.draining ? linger_timeout : host_.timeouts.idle));
+      fiber_.set_deadline(host_.scheduler.now() + patience());
       const WaitResult waited = co_await stream_->readable();
       host_.metrics.client_connections_idle.subtract();
       idle_ = false;
@@ -138,6 +139,14 @@ Task<void> Http1Server::run() {
   }
   if (next == Next::reset) stream_->reset_on_close();
   if (next == Next::linger) co_await linger();
+}
+
+// How long a request may be waited for.
+Duration Http1Server::patience() const {
+  // A connection that waited to be accepted when draining began has its request on the way, or none.
+  if (host_.draining) return linger_timeout;
+  // One that is over a limit should be gone soon.
+  return admission_ == Admission::over_limit ? std::min(host_.timeouts.header_read, host_.timeouts.idle) : host_.timeouts.idle;
 }
 
 Task<Http1Server::Next> Http1Server::serve_next() {

@@ -70,6 +70,7 @@ class Http1Server final : public ListLink, public PoolAllocated, private Fiber::
   Task<Next> serve_next();
   Task<Head> receive_head(std::size_t& head_bytes, std::optional<http::ParseError>& refusal);
   Task<void> linger();
+  [[nodiscard]] Duration patience() const;
   Result<std::size_t> receive();
   void on_finished(Fiber& fiber) override;
   void on_unawaited_event(Stream& stream) override;

@@ -102,6 +102,13 @@ def test_its_metrics_are_all_zero_before_the_first_request(three):
     assert page["response_times"]["average"] == page["response_times"]["p95"] == 0
 
 
+def test_its_metrics_can_be_switched_off(three):
+    with Proxy(flat(three, enable_metrics=False)) as proxy:
+        answer = proxy.get("/__metrics__")
+        assert answer.status == 404 and b"enable_metrics" in answer.body
+        assert proxy.get("/__status__").status == 200
+
+
 def test_the_pages_are_not_there_where_they_are_not_asked_for():
     with proxied(listeners=[{"bind": "127.0.0.1:0"}]) as (server, proxy):
         assert proxy.get("/__metrics__").body == b"hello"
