@@ -136,7 +136,7 @@ std::expected<void, std::string> Service::build_site() {
   }
   site_ = std::make_unique<Site>(options_.routes, std::move(pools), random_seed(), options_.http, options_.timeouts);
   site_->forwarded = options_.forwarded;
-  site_->status_page = [this](std::string_view name) { return status_page(*this, name); };
+  site_->status_page = [this](std::string_view path) { return status_page(*this, path); };
   return {};
 }
 

@@ -104,9 +104,9 @@ Site::Page status(Service& service) {
 
 }  // namespace
 
-Site::Page status_page(Service& service, std::string_view name) {
-  if (name == "health__") return health(service);
-  if (name == "status__") return status(service);
+Site::Page status_page(Service& service, std::string_view path) {
+  if (path == "/__health__") return health(service);
+  if (path == "/__status__") return status(service);
   if (!service.options().metrics) return {404, Json{{"error", "metrics are off: set metrics (enable_metrics) to true"}}.dump() + "\n"};
   return {200, metrics_json(service.metrics())};
 }

@@ -9,6 +9,6 @@
 
 namespace steelyard {
 
-Site::Page status_page(Service& service, std::string_view name);
+Site::Page status_page(Service& service, std::string_view path);
 
 }  // namespace steelyard

@@ -28,6 +28,11 @@ std::string_view new_request_id(std::span<char> memory, Prng& prng) {
 }
 
 constexpr std::string_view status_page_prefix = "/__";
+constexpr std::string_view status_pages[] = {"/__health__", "/__status__", "/__metrics__"};
+
+bool is_status_page(std::string_view path) {
+  return path.starts_with(status_page_prefix) && std::ranges::find(status_pages, path) != std::end(status_pages);
+}
 
 }  // namespace
 
@@ -53,16 +58,16 @@ Task<void> HttpProxy::serve(Exchange& exchange) {
   Trip trip(exchange, *this);
   metrics_.exchanges_active.add();
   Result<void> result;
-  int status = 0;
   if (exchange.refusal) {
     // Nothing else may look at a request that could not be understood.
     count_refusal(*exchange.refusal);
     co_await answer(trip, {exchange.refusal->status, exchange.refusal->reason, exchange.refusal->status == 503});
-  } else if (exchange.status_pages && exchange.path.starts_with(status_page_prefix) && co_await answer_status_page(trip)) {
+  } else if (exchange.status_pages && is_status_page(exchange.path)) {
     // Before routing, so that no route can hide what an operator needs to see.
-  } else if (const char* refused = route(trip, status); refused != nullptr) {
+    co_await answer_status_page(trip);
+  } else if (const std::optional<Answer> refused = route(trip)) {
     // Before a server is chosen: what will not be forwarded must not count against one.
-    co_await answer(trip, {status, refused});
+    co_await answer(trip, *refused);
   } else {
     result = co_await forward(trip);
     if (!result && !exchange.response_started && result.error().kind != ErrorKind::cancelled) {
@@ -75,38 +80,34 @@ Task<void> HttpProxy::serve(Exchange& exchange) {
   metrics_.exchanges_active.subtract();
 }
 
-// Finds the route and applies what it and the listener refuse. Returns why the request is refused, with its status.
-const char* HttpProxy::route(Trip& trip, int& status) {
+// Finds the route and applies what it and the listener refuse; nothing when the request may go on to a server.
+std::optional<Answer> HttpProxy::route(Trip& trip) {
   Exchange& exchange = trip.exchange;
   const http::RequestHead& head = exchange.head();
-  const auto refuse = [&](int code, const char* reason) {
-    status = code;
-    return reason;
-  };
-  if (head.method == http::Method::connect) return refuse(501, "CONNECT is not offered here");
-  if (head.method == http::Method::trace) return refuse(501, "TRACE is not offered here");
-  if (count_own_hops(head.fields) >= via_hops_max) return refuse(508, "the request goes in a circle: it has passed this proxy too often");
+  if (head.method == http::Method::connect) return Answer{501, "CONNECT is not offered here"};
+  if (head.method == http::Method::trace) return Answer{501, "TRACE is not offered here"};
+  if (count_own_hops(head.fields) >= via_hops_max) return Answer{508, "the request goes in a circle: it has passed this proxy too often"};
 
   std::string_view path = head.path;
   if (head.form != http::TargetForm::asterisk) {
     const auto normal = http::normalize_path(head.path, scratch_.head());
-    if (!normal) return refuse(normal.error().status, normal.error().reason);
+    if (!normal) return Answer{normal.error().status, normal.error().reason};
     if (normal->data() != path.data()) {
       trip.path.append(*normal);
       path = trip.path.view();
     }
   }
   const auto found = site_.router.match({.host = head.authority, .path = path, .method = head.method_text, .fields = head.fields.all()});
-  if (!found) return refuse(404, "no route matches this host, path and method");
+  if (!found) return Answer{404, "no route matches this host, path and method"};
   trip.route = &site_.routes[*found];
   trip.pool = &views_[trip.route->pool];
   trip.total_deadline = exchange.start + trip.route->total_timeout;
   const std::uint64_t body_bytes_max = trip.route->body_bytes_max;
   if ((head.body.kind == http::BodyKind::length && head.body.length > body_bytes_max) || exchange.body.payload_bytes() > body_bytes_max) {
     metrics_.hit(Limit::body_bytes);
-    return refuse(413, "the request's body is larger than allowed (body_bytes_max)");
+    return Answer{413, "the request's body is larger than allowed (body_bytes_max)"};
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 // Servers in turn, until one has answered or trying another would not be safe.
@@ -218,16 +219,14 @@ Task<void> HttpProxy::answer(Trip& trip, Answer answer) {
   if (!sent) exchange.broken_off = true;
 }
 
-Task<bool> HttpProxy::answer_status_page(Trip& trip) {
+Task<void> HttpProxy::answer_status_page(Trip& trip) {
   Exchange& exchange = trip.exchange;
-  const std::string_view name = exchange.path.substr(status_page_prefix.size());
-  if (name != "health__" && name != "status__" && name != "metrics__") co_return false;
   if (exchange.method != http::Method::get && exchange.method != http::Method::head) {
     co_await answer(trip, {405, "status pages are read with GET"});
-    co_return true;
+    co_return;
   }
   if (!exchange.body.done() || exchange.draining) exchange.keep_alive = false;
-  const Site::Page page = site_.status_page(name);
+  const Site::Page page = site_.status_page(exchange.path);
   HeadBuilder head(scratch_.head());
   head.text("HTTP/1.1 ").number(static_cast<std::uint64_t>(page.status)).text(" ").text(status_text(page.status)).text("\r\n");
   head.field("Content-Type", "application/json").field("Cache-Control", "no-store").field("Date", date());
@@ -241,7 +240,6 @@ Task<bool> HttpProxy::answer_status_page(Trip& trip) {
   if (sent && exchange.method == http::Method::get) sent = exchange.response.send(std::string_view(page.body));
   if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
   if (!sent) exchange.broken_off = true;
-  co_return true;
 }
 
 RelayBounds HttpProxy::bounds(const Trip& trip) const {

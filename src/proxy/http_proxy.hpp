@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -69,7 +70,7 @@ class HttpProxy final : public ExchangeHandler {
   };
 
   // The phases, in their order.
-  [[nodiscard]] const char* route(Trip& trip, int& status);
+  [[nodiscard]] std::optional<Answer> route(Trip& trip);
   Task<Result<void>> forward(Trip& trip);
   Task<Result<void>> try_server(Trip& trip, Freshness freshness);
   void count_refusal(const http::ParseError& refusal);
@@ -79,7 +80,7 @@ class HttpProxy final : public ExchangeHandler {
   void record(const Trip& trip);
 
   Task<void> answer(Trip& trip, Answer answer);
-  Task<bool> answer_status_page(Trip& trip);
+  Task<void> answer_status_page(Trip& trip);
 
   // A try at one server (http_try.cpp).
   Result<void> build_request(Trip& trip);

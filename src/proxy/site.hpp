@@ -43,13 +43,12 @@ struct Site {
   // Resolved in `routes` when it is built, therefore not to be changed later.
   const HttpOptions http;
   const TimeoutOptions timeouts;
-  // The bodies of /__health__, /__status__ and /__metrics__, by the name in the middle. Empty where a listener has none. May
-  // take locks: operators ask, not clients.
+  // What /__health__, /__status__ and /__metrics__ answer, by that path. May take locks: operators ask, not clients.
   struct Page {
     int status = 200;
     std::string body;
   };
-  std::function<Page(std::string_view name)> status_page;
+  std::function<Page(std::string_view path)> status_page;
 };
 
 }  // namespace steelyard
