@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-namespace steelyard {
+namespace steelyard::backend {
 namespace {
 
 constexpr std::uint64_t discard_bytes_max = 1024 * 1024;
@@ -241,4 +241,4 @@ std::string_view reason_phrase(int status) {
   }
 }
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

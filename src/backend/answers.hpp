@@ -14,7 +14,7 @@
 #include "session/scratch.hpp"
 #include "wire/http/date.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 
 inline constexpr std::string_view json_type = "application/json";
 
@@ -82,4 +82,4 @@ class Answers {
   http::DateText date_;
 };
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

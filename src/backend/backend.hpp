@@ -16,7 +16,7 @@
 #include "net/address.hpp"
 #include "net/epoll_loop.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 
 struct BackendOptions {
   std::string host = "127.0.0.1";  // an IP address
@@ -49,4 +49,4 @@ class BackendServer {
 // Serves until SIGTERM or SIGINT. Returns the exit code: 1 when it could not listen, having said why on stderr.
 int run_backend(const BackendOptions& options);
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

@@ -6,7 +6,7 @@
 
 #include "base/assert.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 
 std::array<std::uint8_t, 20> sha1(std::string_view bytes) {
   std::array<std::uint8_t, 20> digest{};
@@ -47,4 +47,4 @@ std::optional<std::size_t> base64_bytes(std::string_view text) {
   return static_cast<std::size_t>(size) - padding;
 }
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

@@ -12,7 +12,7 @@
 
 struct evp_md_ctx_st;
 
-namespace steelyard {
+namespace steelyard::backend {
 
 [[nodiscard]] std::array<std::uint8_t, 20> sha1(std::string_view bytes);
 
@@ -34,4 +34,4 @@ class Sha256 {
 // The number of bytes that `text` stands for; nothing when it is not base64 with its padding.
 [[nodiscard]] std::optional<std::size_t> base64_bytes(std::string_view text);
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

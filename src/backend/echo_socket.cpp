@@ -4,7 +4,7 @@
 #include "backend/websocket.hpp"
 #include "base/ascii.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 namespace {
 
 constexpr std::uint64_t frame_bytes_max = 16 * 1024 * 1024;
@@ -120,4 +120,4 @@ Task<void> Routes::echo_socket(Exchange& exchange, std::string_view /*argument*/
   }
 }
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string_view>
 
-namespace steelyard {
+namespace steelyard::backend {
 
 inline constexpr std::string_view pattern_row = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy";
 static_assert(pattern_row.size() == 61);
@@ -22,4 +22,4 @@ inline std::unique_ptr<char[]> make_pattern() {
   return memory;
 }
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

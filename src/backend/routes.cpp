@@ -11,7 +11,7 @@
 #include "backend/pattern.hpp"
 #include "base/ascii.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 namespace {
 
 constexpr std::uint64_t divisors_of_max = 1'000'000'000'000;
@@ -122,4 +122,4 @@ double Routes::uptime_seconds() const {
   return std::chrono::duration<double>(answers_.now() - start_).count();
 }
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

@@ -12,7 +12,7 @@
 #include "observe/metrics.hpp"
 #include "session/exchange.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 
 struct RouteFacts {
   std::string name;
@@ -70,4 +70,4 @@ class Routes final : public ExchangeHandler {
   std::unique_ptr<char[]> pattern_;  // what bodies are made of, with room before it for a head
 };
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

@@ -15,7 +15,7 @@
 #include "session/frontend.hpp"
 #include "wire/http/characters.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 namespace {
 
 // Benchmarks come with as many connections as they like; descriptors are the limit.
@@ -114,4 +114,4 @@ int run_backend(const BackendOptions& options) {
   return 0;
 }
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace steelyard {
+namespace steelyard::backend {
 
 class Utf8Check {
  public:
@@ -28,4 +28,4 @@ inline bool is_utf8(std::string_view text) {
   return check.complete();
 }
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

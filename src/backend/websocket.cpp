@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace steelyard::websocket {
+namespace steelyard::backend::websocket {
 namespace {
 
 constexpr std::size_t control_payload_max = 125;
@@ -137,4 +137,4 @@ void append_close(std::string& out, std::uint16_t code, std::string_view reason)
   append_frame(out, {Opcode::close, Fragment::last, {payload, size + 2}});
 }
 
-}  // namespace steelyard::websocket
+}  // namespace steelyard::backend::websocket

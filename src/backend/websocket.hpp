@@ -12,7 +12,7 @@
 
 #include "backend/utf8.hpp"
 
-namespace steelyard::websocket {
+namespace steelyard::backend::websocket {
 
 enum class Opcode : std::uint8_t { continuation = 0, text = 1, binary = 2, close = 8, ping = 9, pong = 10 };
 
@@ -73,4 +73,4 @@ void append_frame(std::string& out, const Frame& frame);
 // A Close frame with that code; `reason` is shortened to what a control frame holds.
 void append_close(std::string& out, std::uint16_t code, std::string_view reason);
 
-}  // namespace steelyard::websocket
+}  // namespace steelyard::backend::websocket

@@ -10,7 +10,7 @@
 #include "backend/utf8.hpp"
 #include "base/ascii.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 namespace {
 
 constexpr std::uint64_t short_bytes_max = 64 * 1024;
@@ -191,4 +191,4 @@ Task<void> Routes::upload(Exchange& exchange, std::string_view /*argument*/) {
   co_await answers_.send(exchange, answer);
 }
 
-}  // namespace steelyard
+}  // namespace steelyard::backend

@@ -51,9 +51,9 @@ Section<HttpOptions> http_table() {
                            "The largest request body; a larger one is answered with 413."),
           key<HttpOptions>("requests_per_connection_max", SY_AT(.requests_per_connection_max),
                            Count<std::uint64_t>{1, 1'000'000'000, without_limit}, "Requests on one client connection before it is closed."),
-           key<HttpOptions>("client_half_close", SY_AT(.client_half_close),
-                            Choice<HalfClose>{{{"answer", HalfClose::answer}, {"abort", HalfClose::abort}}},
-                            "What becomes of a request whose client has ended its sending side: it is answered, or taken for given up."),
+          key<HttpOptions>("client_half_close", SY_AT(.client_half_close),
+                           Choice<HalfClose>{{{"answer", HalfClose::answer}, {"abort", HalfClose::abort}}},
+                           "What becomes of a request whose client has ended its sending side: it is answered, or taken for given up."),
       },
       check_http};
 }
@@ -228,8 +228,7 @@ Section<PoolOptions> pool_table() {
           key<PoolOptions>("health", SY_AT(.health), Optional<Section<HealthOptions>>{health_table()},
                            "How servers are checked; `{}` for the defaults.", "none: every server is taken as healthy"),
           key<PoolOptions>("keepalive", SY_AT(.keepalive), keepalive_table(), "Connections to servers that are kept for the next request."),
-          key<PoolOptions>("tries_max", SY_AT(.tries_max), count(1, 8),
-                           "Servers that are tried for one request that has reached nobody."),
+          key<PoolOptions>("tries_max", SY_AT(.tries_max), count(1, 8), "Servers that are tried for one request that has reached nobody."),
       },
       check};
 }
@@ -242,7 +241,8 @@ Section<Options> options_table() {
           key<Options>("workers", SY_AT(.workers), workers, "Threads that serve; auto is one for each core."),
           key<Options>("spin", SY_AT(.spin), Span{0s, 1s},
                        "How long an idle worker polls before it sleeps; lowers the latency of a lone connection and burns a core."),
-          key<Options>("metrics", SY_AT(.metrics), Switch{}, "Whether `/__metrics__` answers. Counting itself costs next to nothing and goes on."),
+          key<Options>("metrics", SY_AT(.metrics), Switch{},
+                       "Whether `/__metrics__` answers. Counting itself costs next to nothing and goes on."),
           key<Options>("log", SY_AT(.log), log_table(), "What is logged, where and how."),
           key<Options>("http", SY_AT(.http), http_table(), "Limits on HTTP messages."),
           key<Options>("timeouts", SY_AT(.timeouts), timeouts_table(), "How long each phase may take."),

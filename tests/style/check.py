@@ -158,6 +158,20 @@ def check_openings(tree):
                           "Open it with such a paragraph")
 
 
+def check_one_definition(tree):
+    """Two types of one name link without a word, and each file then works on its own idea of them."""
+    seen = {}
+    for file in tree.those(".hpp", under="src/"):
+        text = code_only(tree.read(file))
+        namespace = re.search(r"^namespace ([\w:]+) \{", text, re.M)
+        for match in re.finditer(r"^(?:struct|class|enum class) (?:alignas\(\d+\) )?(\w+)(?!<)[^;{<]*\{", text, re.M):
+            name = f"{namespace[1] if namespace else ''}::{match[1]}"
+            if name in seen:
+                yield Finding(file, line_of(text, match.start()), "one definition", f"{name} is defined in {seen[name]} too",
+                              "Rename one of them, or give its folder a namespace of its own")
+            seen.setdefault(name, file)
+
+
 def check_left_behind(tree):
     for file in tree.files:
         if not file.endswith(TEXTS) and file not in ("dev", ".ci/run", "packaging/Dockerfile"):
@@ -208,7 +222,7 @@ def check_docs(tree):
                               "./dev help lists what there is")
 
 
-CHECKS = [check_includes, check_banned, check_sizes, check_openings, check_left_behind, check_parsers, check_docs]
+CHECKS = [check_includes, check_banned, check_sizes, check_openings, check_one_definition, check_left_behind, check_parsers, check_docs]
 
 
 def findings(root):

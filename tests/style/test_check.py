@@ -112,6 +112,12 @@ def test_headers_open_with_a_paragraph_and_once(tree):
     assert tree({"src/wire/a.hpp": "int x;\n"}) == [("src/wire/a.hpp", 1, "header")] * 2
 
 
+def test_a_type_that_is_defined_twice_in_one_namespace_is_found(tree):
+    one = HEADER + "namespace a {\nstruct Answer {\n};\n}\n"
+    other = HEADER + "namespace b {\nstruct Answer {\n};\nstruct Later;\n}\n"
+    assert tree({"src/base/a.hpp": one, "src/wire/b.hpp": one, "src/wire/c.hpp": other}) == [("src/wire/b.hpp", 4, "one definition")]
+
+
 def test_what_is_left_behind_is_found(tree):
     mark = "TO" + "DO"
     assert tree({"src/wire/a.cpp": f"// {mark}: later\n", "docs/a.md": "see /ho" + "me/me/notes\n"}) == [

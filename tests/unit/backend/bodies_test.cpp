@@ -1,7 +1,7 @@
 #include "backend/digest.hpp"
 #include "fixtures.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 namespace {
 
 using test::Client;
@@ -171,4 +171,4 @@ TEST(BackendServer, drains_idle_connections_at_once_and_busy_ones_by_force) {
 }
 
 }  // namespace
-}  // namespace steelyard
+}  // namespace steelyard::backend

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace steelyard {
+namespace steelyard::backend {
 namespace {
 
 std::string base64(std::string_view text) { return to_base64({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
@@ -29,4 +29,4 @@ TEST(Digest, sha256_does_not_depend_on_pieces) {
 }
 
 }  // namespace
-}  // namespace steelyard
+}  // namespace steelyard::backend

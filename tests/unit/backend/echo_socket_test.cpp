@@ -1,6 +1,6 @@
 #include "fixtures.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 namespace {
 
 using test::Client;
@@ -124,4 +124,4 @@ TEST_F(EchoSocket, survives_a_client_that_leaves_without_a_word) {
 }
 
 }  // namespace
-}  // namespace steelyard
+}  // namespace steelyard::backend

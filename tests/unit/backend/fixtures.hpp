@@ -20,7 +20,7 @@
 #include "backend/backend.hpp"
 #include "base/ascii.hpp"
 
-namespace steelyard::test {
+namespace steelyard::backend::test {
 
 // Everything of the backend lives on its thread, from its start to its end.
 class RunningBackend {
@@ -178,4 +178,4 @@ class Client {
   std::string received_;
 };
 
-}  // namespace steelyard::test
+}  // namespace steelyard::backend::test

@@ -1,6 +1,6 @@
 #include "fixtures.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 namespace {
 
 using test::Client;
@@ -143,4 +143,4 @@ TEST_F(BackendPages, events_come_one_by_one_and_end) {
 }
 
 }  // namespace
-}  // namespace steelyard
+}  // namespace steelyard::backend

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace steelyard::websocket {
+namespace steelyard::backend::websocket {
 namespace {
 
 constexpr std::uint64_t bytes_max = 100'000;
@@ -128,4 +128,4 @@ TEST(WebsocketFrames, a_close_frame_keeps_its_reason_short) {
 }
 
 }  // namespace
-}  // namespace steelyard::websocket
+}  // namespace steelyard::backend::websocket
