@@ -6,7 +6,7 @@
 #include "backend/websocket.hpp"
 #include "fuzz.hpp"
 
-namespace steelyard {
+namespace steelyard::backend {
 namespace {
 
 using fuzz::demand;
@@ -75,10 +75,10 @@ void check(const std::vector<Received>& frames) {
 }
 
 }  // namespace
-}  // namespace steelyard
+}  // namespace steelyard::backend
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace steelyard;
+  using namespace steelyard::backend;
   const std::string_view bytes = fuzz::view_of(data, size);
   const Decoded whole = decode(bytes, size + 1);
   check(whole.frames);
