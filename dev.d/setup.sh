@@ -25,7 +25,7 @@ missing_packages() {  # missing_packages GROUP…
 setup() {
   local group groups=(build "${@:-test}")
   for group in "${groups[@]}"; do
-    case $group in build | test | bench | lint) ;; *) fail "There is no set of packages '$group'; there are test, bench and lint." 2 ;; esac
+    case $group in build | test | bench | lint) ;; *) fail "There is no set of packages '$group'; there are build, test, bench and lint." 2 ;; esac
   done
   need "${groups[@]}"
   say "All that is needed is installed."
