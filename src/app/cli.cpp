@@ -96,7 +96,6 @@ std::optional<std::string> unknown_command(const CLI::App& app, int argc, char**
 int run_command_line(int argc, char** argv) {
   CLI::App app("Steelyard: a reverse proxy and load balancer.", "steelyard");
   app.set_version_flag("--version", "steelyard " STEELYARD_VERSION);
-  app.require_subcommand(1);
   app.footer("Each command has --help with an example. Try it: steelyard demo");
   int exit_code = 0;
   add_serve(app, exit_code);
@@ -106,6 +105,10 @@ int run_command_line(int argc, char** argv) {
   add_backend(app, exit_code);
   if (const auto unknown = unknown_command(app, argc, argv)) {
     fmt::print(stderr, "{}", *unknown);
+    return 2;
+  }
+  if (argc < 2) {
+    fmt::print(stderr, "{}", app.help());
     return 2;
   }
   try {

@@ -38,7 +38,7 @@ std::optional<std::string> find_config() {
 // What the command line says of the listeners' addresses; the sentence is what is wrong with it.
 std::optional<std::string> replace_binds(Options& options, const std::vector<std::string>& binds) {
   if (binds.size() > options.listeners.size()) {
-    return fmt::format("--bind is given {} times, but the configuration has {} listeners", binds.size(), options.listeners.size());
+    return fmt::format("--bind is given {} times; listeners in the configuration: {}", binds.size(), options.listeners.size());
   }
   for (std::size_t i = 0; i < binds.size(); ++i) {
     const auto address = SocketAddress::parse(binds[i]);

@@ -107,6 +107,11 @@ Each request appears below. Ctrl-C ends everything.
 }  // namespace
 
 int demo(const DemoOptions& demo) {
+  if (demo.port >= demo.backend_port && demo.port < demo.backend_port + server_count) {
+    fmt::print(stderr, "steelyard: port {} is wanted for the proxy and for a server: choose others with --port or --backend-port\n",
+               demo.port);
+    return 2;
+  }
   for (int i = 0; i < server_count; ++i) {
     const SocketAddress address{loopback, static_cast<std::uint16_t>(demo.backend_port + i)};
     if (exclusive_bind_error(address)) {

@@ -64,7 +64,7 @@ class Service::Signals final : public Pollable {
   explicit Signals(Service& service) : service_(service) {
     sigset_t set;
     sigemptyset(&set);
-    for (const int number : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&set, number);
+    for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) sigaddset(&set, number);
     // Before any thread is started, so that none of them is interrupted instead.
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
     signal(SIGPIPE, SIG_IGN);
@@ -191,12 +191,18 @@ void Service::on_signal(int number) {
     log_message(LogLevel::info, "access log reopened");
     return;
   }
+  if (number == SIGHUP) {
+    log_message(LogLevel::warning, "SIGHUP: the configuration is read at the start only; restart to apply a change");
+    return;
+  }
   if (draining_.exchange(true)) {
     log_message(LogLevel::warning, "second signal: cutting {} exchanges", metrics().exchanges_active);
     for (const auto& worker : workers_) worker->abort();
     return;
   }
-  log_message(LogLevel::info, "draining: no new connections; up to {} s for what is under way", options_.timeouts.drain / 1s);
+  const Duration drain = options_.timeouts.drain;
+  log_message(LogLevel::info, "draining: no new connections; {} for what is under way",
+              drain == Duration::max() ? "as long as it takes" : fmt::format("up to {} ms", drain / 1ms));
   for (const auto& prober : probers_) prober->stop();
   for (const auto& worker : workers_) {
     worker->drain([this] {

@@ -73,7 +73,8 @@ std::string_view status_text(int status) {
   }
 }
 
-void write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchange, std::string_view request_id, std::string_view date) {
+std::size_t write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchange, std::string_view request_id,
+                         std::string_view date) {
   char memory[1024];
   HeadBuilder body(memory);
   const auto status = static_cast<std::uint64_t>(answer.status);
@@ -102,7 +103,9 @@ void write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchan
     out.field("Connection", "keep-alive");
   }
   out.end();
-  if (exchange.method != http::Method::head) out.text(body.view());
+  if (exchange.method == http::Method::head) return 0;
+  out.text(body.view());
+  return body.view().size();
 }
 
 }  // namespace steelyard

@@ -13,7 +13,7 @@ namespace steelyard {
 
 struct Answer {
   int status = 500;
-  const char* reason = "";  // a sentence for whoever reads the answer or the log
+  const char* reason = "";   // a sentence for whoever reads the answer or the log
   bool retry_after = false;  // tells the client to come back in a second
 };
 
@@ -21,7 +21,9 @@ struct Answer {
 [[nodiscard]] Answer answer_to(const Error& error);
 [[nodiscard]] std::string_view status_text(int status);
 
-// Writes head and body of `answer`: plain text, or JSON where the client asks for it. HEAD gets the head alone.
-void write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchange, std::string_view request_id, std::string_view date);
+// Writes head and body of `answer`: plain text, or JSON where the client asks for it. HEAD gets the head alone. Returns the
+// bytes of the body.
+std::size_t write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchange, std::string_view request_id,
+                         std::string_view date);
 
 }  // namespace steelyard

@@ -166,11 +166,13 @@ void HttpProxy::settle(Trip& trip, const Result<void>& result) {
   // A client whose body failed and who was told so has its whole answer.
   const bool told = trip.outcome == Outcome::refused;
   const bool by_client = error.kind == ErrorKind::cancelled || (error.side == Side::client && exchange.response_started && !told);
+  const bool cut = exchange.fiber.cause() == Cause::shutdown;
   if (by_client) {
-    trip.outcome = Outcome::client_gone;
+    trip.outcome = cut ? Outcome::truncated : Outcome::client_gone;
     exchange.broken_off = true;
   }
-  if (trip.failure == nullptr) trip.failure = by_client ? "the client went away" : answer_to(error).reason;
+  if (trip.failure != nullptr) return;
+  trip.failure = cut ? "cut at the end of the drain" : by_client ? "the client went away" : answer_to(error).reason;
 }
 
 void HttpProxy::record(const Trip& trip) {
@@ -181,7 +183,8 @@ void HttpProxy::record(const Trip& trip) {
   record.request_bytes = exchange.body.payload_bytes();
   record.response_bytes = trip.response_bytes;
   record.duration = scheduler_.now() - exchange.start;
-  metrics_.record(record);
+  // What operators ask about the proxy would blur what it did for clients.
+  if (!trip.status_page) metrics_.record(record);
   if (log_ == nullptr || !log_->enabled()) return;
 
   record.unix_us = scheduler_.unix_us() - record.duration / 1us;
@@ -209,7 +212,7 @@ Task<void> HttpProxy::answer(Trip& trip, Answer answer) {
   // What is left of the body would be taken for the next request.
   if (!exchange.body.done() || answer.status == 413 || exchange.draining) exchange.keep_alive = false;
   HeadBuilder out(scratch_.head());
-  write_answer(out, answer, exchange, trip.request_id, date());
+  trip.response_bytes = write_answer(out, answer, exchange, trip.request_id, date());
   trip.status = static_cast<std::uint16_t>(answer.status);
   trip.outcome = Outcome::refused;
   trip.failure = answer.reason;
@@ -235,6 +238,7 @@ Task<void> HttpProxy::answer_status_page(Trip& trip) {
   head.end();
   trip.status = static_cast<std::uint16_t>(page.status);
   trip.status_page = true;
+  if (exchange.method == http::Method::get) trip.response_bytes = page.body.size();
   exchange.response_started = true;
   auto sent = exchange.response.send(head.view());
   if (sent && exchange.method == http::Method::get) sent = exchange.response.send(std::string_view(page.body));

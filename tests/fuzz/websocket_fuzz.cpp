@@ -79,14 +79,14 @@ void check(const std::vector<Received>& frames) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace steelyard::backend;
-  const std::string_view bytes = fuzz::view_of(data, size);
+  const std::string_view bytes = steelyard::fuzz::view_of(data, size);
   const Decoded whole = decode(bytes, size + 1);
   check(whole.frames);
   for (const std::size_t step : {std::size_t{1}, std::size_t{3}, size / 2 + 1}) {
     const Decoded pieces = decode(bytes, step);
-    demand(pieces.refused == whole.refused && pieces.frames == whole.frames, "pieces are decoded as the whole is");
+    steelyard::fuzz::demand(pieces.refused == whole.refused && pieces.frames == whole.frames, "pieces are decoded as the whole is");
   }
   const Decoded again = decode(encode(whole.frames), size + 1);
-  demand(again.refused == 0 && again.frames == whole.frames, "what was read can be written");
+  steelyard::fuzz::demand(again.refused == 0 && again.frames == whole.frames, "what was read can be written");
   return 0;
 }
