@@ -66,17 +66,21 @@ bool drops(const http::Field& field, ForwardedStyle style, Trust peer) {
 }
 
 void write_forwarded(HeadBuilder& out, ForwardedStyle style, Trust trust, const http::Fields& received, const IpAddress& peer,
-                     std::string_view authority) {
+                     std::string_view authority, const HeaderEdits& edits) {
   if (style == ForwardedStyle::off) return;
   const http::Fields* const believed = trust == Trust::yes ? &received : nullptr;
   char memory[IpAddress::text_max];
   const std::string_view address = address_text(peer, memory);
+  // A configured field takes the place of ours: two of them would leave it to the server which one counts.
+  const auto writes = [&](std::string_view name) { return !edits.replace(name); };
   if (style != ForwardedStyle::forwarded) {
-    write_list(out, "X-Forwarded-For", FieldName::x_forwarded_for, believed, address);
-    write_first(out, "X-Forwarded-Proto", FieldName::x_forwarded_proto, believed, scheme);
-    if (!authority.empty()) write_first(out, "X-Forwarded-Host", FieldName::x_forwarded_host, believed, authority);
+    if (writes("X-Forwarded-For")) write_list(out, "X-Forwarded-For", FieldName::x_forwarded_for, believed, address);
+    if (writes("X-Forwarded-Proto")) write_first(out, "X-Forwarded-Proto", FieldName::x_forwarded_proto, believed, scheme);
+    if (!authority.empty() && writes("X-Forwarded-Host")) {
+      write_first(out, "X-Forwarded-Host", FieldName::x_forwarded_host, believed, authority);
+    }
   }
-  if (style != ForwardedStyle::x_forwarded) write_rfc7239(out, believed, peer, address, authority);
+  if (style != ForwardedStyle::x_forwarded && writes("Forwarded")) write_rfc7239(out, believed, peer, address, authority);
 }
 
 int count_own_hops(const http::Fields& received) {

@@ -20,9 +20,10 @@ enum class Trust : bool { no, yes };
 // some servers take for the same ("X_Forwarded_For") are hop-by-hop for the parser and never get here.
 [[nodiscard]] bool drops(const http::Field& field, ForwardedStyle style, Trust peer);
 
-// Writes the fields for a request of `peer` whose own fields are `received`. `authority` is what the client asked for.
+// Writes the fields for a request of `peer` whose own fields are `received`, except those that `edits` replace. `authority` is
+// what the client asked for.
 void write_forwarded(HeadBuilder& out, ForwardedStyle style, Trust trust, const http::Fields& received, const IpAddress& peer,
-                     std::string_view authority);
+                     std::string_view authority, const HeaderEdits& edits = {});
 
 // Our hops in the request's Via fields.
 [[nodiscard]] int count_own_hops(const http::Fields& received);

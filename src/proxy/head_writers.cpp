@@ -1,7 +1,5 @@
 #include "proxy/head_writers.hpp"
 
-#include <algorithm>
-
 #include "base/ascii.hpp"
 #include "proxy/forwarded.hpp"
 
@@ -9,13 +7,6 @@ namespace steelyard {
 namespace {
 
 using http::FieldName;
-
-// Whether an edit takes the field's place.
-bool edited_away(const HeaderEdits& edits, std::string_view name) {
-  if (edits.remove.empty() && edits.set.empty()) return false;
-  return std::ranges::any_of(edits.remove, [&](const std::string& removed) { return equals_ignoring_case(removed, name); }) ||
-         std::ranges::any_of(edits.set, [&](const HeaderField& field) { return equals_ignoring_case(field.name, name); });
-}
 
 void write_edits(HeadBuilder& out, const HeaderEdits& edits) {
   for (const HeaderField& field : edits.set) out.field(field.name, field.value);
@@ -66,7 +57,7 @@ void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
   const HeaderEdits& edits = request.route.request_headers;
   const Trust trust = trust_in(request.forwarded, request.client);
   for (const http::Field& field : head.fields.all()) {
-    if (field.hop_by_hop || written_anew(field.id) || drops(field, request.forwarded.style, trust) || edited_away(edits, field.name))
+    if (field.hop_by_hop || written_anew(field.id) || drops(field, request.forwarded.style, trust) || edits.replace(field.name))
       continue;
     if (field.id == FieldName::max_forwards) {
       write_max_forwards(out, field, head.method);
@@ -76,9 +67,11 @@ void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
   }
   write_request_framing(out, head);
   if (!head.upgrade.empty()) out.text("Connection: Upgrade\r\n").field("Upgrade", head.upgrade);
-  write_forwarded(out, request.forwarded.style, trust, head.fields, request.client, head.authority);
-  if (request.forwarded.via) out.text(head.version_minor == 0 ? "Via: 1.0 " : "Via: 1.1 ").text(via_name).text("\r\n");
-  out.field("X-Request-Id", request.request_id);
+  write_forwarded(out, request.forwarded.style, trust, head.fields, request.client, head.authority, edits);
+  if (request.forwarded.via && !edits.replace("Via")) {
+    out.text(head.version_minor == 0 ? "Via: 1.0 " : "Via: 1.1 ").text(via_name).text("\r\n");
+  }
+  if (!edits.replace("X-Request-Id")) out.field("X-Request-Id", request.request_id);
   write_edits(out, edits);
   out.end();
 }
@@ -89,11 +82,11 @@ void write_response_head(HeadBuilder& out, const OutgoingResponse& response) {
   bool has_date = false;
   for (const http::Field& field : head.fields.all()) {
     if (field.hop_by_hop || field.id == FieldName::content_length || field.id == FieldName::transfer_encoding) continue;
-    if (edited_away(response.edits, field.name)) continue;
+    if (response.edits.replace(field.name)) continue;
     has_date |= field.id == FieldName::date;
     out.field(field.name, field.value);
   }
-  if (!has_date && head.status >= 200) out.field("Date", response.date);
+  if (!has_date && head.status >= 200 && !response.edits.replace("Date")) out.field("Date", response.date);
   if (head.status == 101) {
     out.text("Connection: Upgrade\r\n").field("Upgrade", head.upgrade);
   } else if (response.coding == ClientCoding::chunked) {

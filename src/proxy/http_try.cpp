@@ -323,6 +323,8 @@ Task<Result<void>> HttpProxy::pass_tunnel(Trip& trip, std::span<char> after_head
   Exchange& exchange = trip.exchange;
   // Only to what was asked for; anything else would let a server turn requests into a tunnel.
   if (!offers(exchange.head().upgrade, response_head_.upgrade)) co_return fail(ErrorKind::malformed, Side::server);
+  // Nor may it switch before it has the whole request: the rest of that would come after the switch.
+  if (!trip.upload_done) co_return fail(ErrorKind::malformed, Side::server);
   exchange.keep_alive = false;
   HeadBuilder out(scratch_.head());
   write_response_head(out, {response_head_, trip.route->heads->response_headers, ClientCoding::none, exchange, date()});

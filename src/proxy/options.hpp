@@ -1,10 +1,13 @@
 // What may be set about proxying: routes, and what the two sides are told about each other. Filled by config/.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/ascii.hpp"
 #include "decide/route/options.hpp"
 #include "net/address.hpp"
 #include "session/options.hpp"
@@ -22,6 +25,12 @@ struct HeaderEdits {
   std::vector<HeaderField> set;
   std::vector<HeaderField> add;
   [[nodiscard]] bool empty() const { return remove.empty() && set.empty() && add.empty(); }
+  // Whether a field of that name does not go on as it is, be it received or of our own making.
+  [[nodiscard]] bool replace(std::string_view name) const {
+    if (remove.empty() && set.empty()) return false;
+    return std::ranges::any_of(remove, [&](const std::string& removed) { return equals_ignoring_case(removed, name); }) ||
+           std::ranges::any_of(set, [&](const HeaderField& field) { return equals_ignoring_case(field.name, name); });
+  }
 };
 
 struct RouteOptions {

@@ -14,6 +14,10 @@ constexpr Duration linger_timeout = 1s;
 
 constexpr std::size_t read_bytes_max = 64 * 1024;
 
+// After so many requests of one connection others get their turn: what is answered without a server is answered without
+// waiting, and a client that sends fast enough would have the worker to itself.
+constexpr std::uint64_t turn_requests_max = 32;
+
 }  // namespace
 
 class Http1Server::Http1Exchange final : public Exchange {
@@ -168,7 +172,10 @@ Task<Http1Server::Next> Http1Server::serve_next() {
   exchange.hand_over_leftover();
   if (exchange.broken_off) co_return Next::reset;
   // A body that was not read to its end hides where the next request begins.
-  if (exchange.keep_alive && exchange.body.done() && !host_.draining) co_return Next::request;
+  if (exchange.keep_alive && exchange.body.done() && !host_.draining) {
+    if (requests_ % turn_requests_max == 0 && co_await yield_turn() != WaitResult::done) co_return Next::reset;
+    co_return Next::request;
+  }
   co_return exchange.refusal || !exchange.body.done() || !received_.empty() || stream_->is_readable() ? Next::linger : Next::close;
 }
 

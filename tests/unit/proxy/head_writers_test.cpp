@@ -98,6 +98,16 @@ TEST_F(RequestHeadTest, an_upgrade_is_offered_on_and_via_names_the_version) {
   EXPECT_FALSE(names(written("GET / HTTP/1.0\r\nHost: a\r\n\r\n"), "Via"));
 }
 
+TEST_F(RequestHeadTest, a_configured_field_takes_the_place_of_the_proxys_own) {
+  forwarded.style = ForwardedStyle::both;
+  route.request_headers.remove = {"via", "X-Forwarded-For"};
+  route.request_headers.set = {{"x-forwarded-proto", "https"}, {"X-Request-ID", "mine"}, {"Forwarded", "for=unknown"}};
+  const std::string text = written("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: theirs\r\n\r\n");
+  EXPECT_TRUE(text.ends_with(
+      "\r\nHost: a\r\nX-Forwarded-Host: a\r\nx-forwarded-proto: https\r\nX-Request-ID: mine\r\nForwarded: for=unknown\r\n\r\n"))
+      << text;
+}
+
 TEST_F(RequestHeadTest, edits_remove_set_and_add) {
   route.request_headers = {.remove = {"cookie"}, .set = {{"Accept", "mine"}}, .add = {{"X-Extra", "1"}}};
   const std::string text = written("GET / HTTP/1.1\r\nHost: a\r\nCookie: c\r\naccept: theirs\r\nX-Extra: 0\r\n\r\n");

@@ -108,5 +108,15 @@ TEST_F(TryTest, an_answer_whose_body_comes_after_its_head_leaves_the_connection_
   EXPECT_EQ(metrics.server_connections_idle.value(), 1);
 }
 
+TEST_F(TryTest, a_server_that_switches_protocols_before_it_has_the_request_is_not_believed) {
+  serve_head("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", {});
+  connector.newest->room = 10;
+  connector.newest->connect();
+  connector.newest->feed("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  turn(scheduler);
+  EXPECT_TRUE(line.finished);
+  EXPECT_EQ(client.record()->sent.substr(0, 12), "HTTP/1.1 502");
+}
+
 }  // namespace
 }  // namespace steelyard

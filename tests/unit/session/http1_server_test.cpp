@@ -151,6 +151,16 @@ TEST_F(FrontendTest, pipelined_requests_are_served_in_order_also_behind_bodies) 
   EXPECT_EQ(recorder.served, (Served{"POST /1", "POST /2", "GET /3", "POST /4", "GET /5"}));
 }
 
+TEST_F(FrontendTest, a_client_with_many_requests_lets_others_have_their_turn) {
+  ScriptedStream* const client = connect();
+  std::string many;
+  for (int i = 0; i < 40; ++i) many += get;
+  client->feed(many);
+  EXPECT_EQ(recorder.served.size(), 32U);
+  turn(scheduler);
+  EXPECT_EQ(recorder.served.size(), 40U);
+}
+
 TEST_F(FrontendTest, a_client_that_ends_between_requests_is_closed_in_order) {
   ScriptedStream* const client = connect();
   const auto record = client->record();
