@@ -63,7 +63,8 @@ Section<TimeoutOptions> timeouts_table() {
           {
               key<TimeoutOptions>("header_read", SY_AT(.header_read), timeout(),
                                   "From the first byte of a request to the end of its head; then 408."),
-              key<TimeoutOptions>("body_idle", SY_AT(.body_idle), timeout_or_forever(), "Without a byte of a body moving, either way."),
+              key<TimeoutOptions>("body_idle", SY_AT(.body_idle), timeout_or_forever(),
+                                  "Without a byte of a body moving, either way; also of a tunnel of which one side has ended."),
               key<TimeoutOptions>("idle", SY_AT(.idle), timeout_or_forever(), "Of a client connection between two requests."),
               key<TimeoutOptions>("connect", SY_AT(.connect), timeout(), "To connect to a server."),
               key<TimeoutOptions>("first_byte", SY_AT(.first_byte), timeout_or_forever(),

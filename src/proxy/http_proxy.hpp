@@ -94,6 +94,7 @@ class HttpProxy final : public ExchangeHandler {
   std::span<const char> first_bytes(const BodyReader& body, const BodyReader::Piece& piece, ClientCoding coding);
   std::span<const char> placed_before(std::string_view head, std::span<const char> body);
   [[nodiscard]] Error before_answer(const Trip& trip, Error error) const;
+  [[nodiscard]] bool is_gone(const Stream& client) const;
   [[nodiscard]] Instant first_byte_deadline(const Trip& trip) const;
   [[nodiscard]] RelayBounds bounds(const Trip& trip) const;
   [[nodiscard]] std::string_view date() { return date_.at(scheduler_.unix_us()); }

@@ -48,6 +48,7 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
   const ActiveExchange active(server);
   ServerMetrics& server_metrics = connections_.metrics_of(server);
   server_metrics.requests.add();
+  trip.upload = {};
   const auto built = build_request(trip);
   if (!built) co_return built;
 
@@ -155,12 +156,18 @@ Task<void> HttpProxy::upload_rest(Trip& trip, StreamWriter& to_server) {
   if (trip.upload || trip.upload.error().side == Side::server) {
     // Either way nothing more is sent: from now on the server has so long to answer.
     trip.head_deadline = first_byte_deadline(trip);
+    // Events that woke the upload told nobody else that the client has gone.
+    if (trip.upload && is_gone(exchange.body.stream())) exchange.fiber.cancel(Cause::client_gone);
     if (trip.waits_for_head) exchange.fiber.set_deadline(std::min(exchange.fiber.deadline(), trip.head_deadline));
   } else if (trip.upload.error().kind != ErrorKind::cancelled) {
     if (trip.upload.error().kind == ErrorKind::too_large) metrics_.hit(Limit::body_bytes);
     if (trip.upload.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::body_idle_timeout);
     exchange.fiber.interrupt();
   }
+}
+
+bool HttpProxy::is_gone(const Stream& client) const {
+  return client.broken() || (client.peer_ended() && site_.http.client_half_close == HalfClose::abort);
 }
 
 Instant HttpProxy::first_byte_deadline(const Trip& trip) const {
@@ -337,10 +344,11 @@ Task<Result<void>> HttpProxy::pass_tunnel(Trip& trip, std::span<char> after_head
   auto sent = exchange.response.send(placed_before(out.view(), after_head));
   if (sent) sent = to_server.send(exchange.take_leftover());
   if (!sent) co_return sent;
-  const TunnelEnd end = co_await tunnel(exchange, trip.connection->stream(), to_server, {scratch_, pipes_}, site_.timeouts.tunnel_idle);
+  const TunnelEnd end = co_await tunnel(exchange, trip.connection->stream(), to_server, {scratch_, pipes_},
+                                        {site_.timeouts.tunnel_idle, site_.timeouts.body_idle, trip.total_deadline});
   trip.response_bytes = end.server_bytes + after_head.size();
   if (!end.result) {
-    if (end.result.error().kind == ErrorKind::timed_out) metrics_.hit(Limit::tunnel_idle_timeout);
+    if (end.result.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::tunnel_idle_timeout);
     // Both sides must see that it did not end in order.
     exchange.broken_off = true;
     trip.connection->stream().reset_on_close();

@@ -38,6 +38,7 @@ class BorrowedPipe {
   }
   [[nodiscard]] const Pipes::Pipe& ends() const { return pipe_; }
   std::size_t held_bytes = 0;
+  bool more_follows = false;
 
  private:
   Pipes& pipes_;
@@ -58,9 +59,11 @@ Result<void> splice_step(BodyReader& from, StreamWriter& to, BorrowedPipe& pipe)
     if (got < 0) return fail(errno == ECONNRESET ? ErrorKind::reset : ErrorKind::system, Side::server, Retry::never, errno);
     if (got == 0) return fail(ErrorKind::closed, Side::server);
     pipe.held_bytes = static_cast<std::size_t>(got);
+    pipe.more_follows = pipe.held_bytes == wanted;
     from.skip(pipe.held_bytes);
   }
-  const unsigned more = from.done() ? 0 : SPLICE_F_MORE;
+  // More only where it is here already: otherwise the kernel would hold the last segment back for what may come much later.
+  const unsigned more = pipe.more_follows && !from.done() ? SPLICE_F_MORE : 0;
   const ssize_t put = splice(pipe.ends().read_end, nullptr, to.stream().descriptor(), nullptr, pipe.held_bytes, flags | more);
   if (put < 0 && errno == EAGAIN) {
     to.stream().exhausted_write();

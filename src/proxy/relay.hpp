@@ -61,12 +61,18 @@ Task<Result<void>> relay_body(BodyReader& from, StreamWriter& to, Coding coding,
 // Sends the tail that a stream did not take at once.
 Task<Result<void>> flush(StreamWriter& to, RelayBounds bounds);
 
-// Carries bytes both ways until both sides have ended, one has failed, or nothing moved for `idle_timeout`.
+struct TunnelBounds {
+  Duration idle_timeout;         // without a byte moving, either way
+  Duration half_closed_timeout;  // the same, once one side has ended
+  Instant total_deadline;
+};
+
+// Carries bytes both ways until both sides have ended, one has failed, or a bound is reached.
 struct TunnelEnd {
   std::uint64_t client_bytes = 0;
   std::uint64_t server_bytes = 0;
   Result<void> result;
 };
-Task<TunnelEnd> tunnel(Exchange& exchange, Stream& server, StreamWriter& to_server, RelayTools tools, Duration idle_timeout);
+Task<TunnelEnd> tunnel(Exchange& exchange, Stream& server, StreamWriter& to_server, RelayTools tools, TunnelBounds bounds);
 
 }  // namespace steelyard

@@ -1,4 +1,6 @@
 // The tunnel after an upgrade: two relays of plain bytes, one a child of the other, that share one idle timeout.
+#include <algorithm>
+
 #include "proxy/relay.hpp"
 #include "runtime/child.hpp"
 
@@ -6,8 +8,13 @@ namespace steelyard {
 namespace {
 
 struct Shared {
-  Duration idle_timeout;
+  TunnelBounds bounds;
   Instant last_moved;
+
+  [[nodiscard]] Instant deadline() const { return std::min(last_moved + bounds.idle_timeout, bounds.total_deadline); }
+  // One direction has ended. The other may still have something to say, but a peer that has gone without a word must not hold
+  // the tunnel as long as a living one may be silent.
+  void end_direction() { bounds.idle_timeout = std::min(bounds.idle_timeout, bounds.half_closed_timeout); }
 };
 
 // Waits for `readiness` as long as anything moves in the tunnel, in whichever direction.
@@ -15,7 +22,7 @@ template <typename MakeWait>
 Task<WaitResult> wait_while_active(MakeWait make_wait, Shared& shared) {
   Fiber& fiber = co_await this_fiber();
   for (;;) {
-    const Instant deadline = shared.last_moved + shared.idle_timeout;
+    const Instant deadline = shared.deadline();
     if (fiber.scheduler().now() >= deadline) co_return WaitResult::timed_out;
     fiber.set_deadline(deadline);
     const WaitResult waited = co_await make_wait();
@@ -67,14 +74,16 @@ struct Upward {
 // The direction from the client, as a child: when it fails, the other direction has no purpose any more.
 Task<void> carry_up(Upward& up) {
   up.result = co_await carry(up.exchange.body.stream(), up.to_server, Side::client, up.scratch, up.shared);
+  up.shared.end_direction();
+  up.exchange.fiber.set_deadline(up.shared.deadline());
   if (!up.result) up.exchange.fiber.interrupt();
 }
 
 }  // namespace
 
-Task<TunnelEnd> tunnel(Exchange& exchange, Stream& server, StreamWriter& to_server, RelayTools tools, Duration idle_timeout) {
+Task<TunnelEnd> tunnel(Exchange& exchange, Stream& server, StreamWriter& to_server, RelayTools tools, TunnelBounds bounds) {
   Fiber& fiber = co_await this_fiber();
-  Shared shared{idle_timeout, fiber.scheduler().now()};
+  Shared shared{bounds, fiber.scheduler().now()};
   Upward up{exchange, to_server, tools.scratch, shared};
   Child upward(fiber.scheduler());
   upward.start(carry_up(up));
@@ -82,6 +91,8 @@ Task<TunnelEnd> tunnel(Exchange& exchange, Stream& server, StreamWriter& to_serv
   Result<std::uint64_t> down = std::uint64_t{0};
   if (up.result) down = co_await carry(server, exchange.response, Side::server, tools.scratch, shared);
   if (!down) upward.cancel(Cause::sibling_done);
+  shared.end_direction();
+  if (upward.running()) upward.fiber().set_deadline(shared.deadline());
   // The deadline was that of the direction that has ended; the other one watches its own.
   fiber.clear_deadline();
   co_await upward.join();

@@ -33,6 +33,8 @@ class Frontend::Acceptor final : private Fiber::Owner {
         frontend_.begin_session(std::move(*accepted), pages_);
         if (++batch < accept_batch_max) continue;
         batch = 0;
+        // Who is told to stop takes what was waiting, but not a flood.
+        if (fiber_.cause() != Cause::none) co_return;
         co_await yield_turn();
         continue;
       }

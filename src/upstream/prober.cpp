@@ -83,17 +83,24 @@ Task<Prober::Verdict> Prober::Check::exchange(Stream& stream) {
   if (!sent) co_return in_words(sent.error(), prober_.options_.timeout);
   Buffer received;
   http1::ScanState scan;
-  char memory[4096];
+  char memory[1024];
   for (;;) {
     const auto got = stream.read(memory);
     if (!got && got.error().kind != ErrorKind::would_block) co_return in_words(got.error(), prober_.options_.timeout);
     if (got && *got == 0) co_return in_words({ErrorKind::closed}, prober_.options_.timeout);
     if (got) {
       received.append(std::span<const char>(memory, *got));
-      const auto parsed = http1::parse_response(received.view(), scan, {}, http::Method::get, prober_.head_);
-      if (!parsed) co_return fmt::format("not an HTTP answer: {}", parsed.error().reason);
-      if (*parsed != 0 && prober_.head_.status == 200) co_return std::nullopt;
-      if (*parsed != 0) co_return fmt::format("answered {} to GET {}, not 200", prober_.head_.status, prober_.options_.path);
+      // Interim answers are no verdict.
+      while (!received.empty()) {
+        const auto parsed = http1::parse_response(received.view(), scan, {}, http::Method::get, prober_.head_);
+        if (!parsed) co_return fmt::format("not an HTTP answer: {}", parsed.error().reason);
+        if (*parsed == 0) break;
+        const int status = prober_.head_.status;
+        if (status == 200) co_return std::nullopt;
+        if (status >= 200) co_return fmt::format("answered {} to GET {}, not 200", status, prober_.options_.path);
+        received.consume(*parsed);
+        scan = {};
+      }
       continue;
     }
     const WaitResult waited = co_await stream.readable();

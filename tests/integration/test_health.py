@@ -133,3 +133,18 @@ def test_checks_go_on_while_a_server_is_asked_nothing_else(pair):
     with Proxy(configuration(first, second, pool=HEALTH)):
         first.wait_checks(10)
         second.wait_checks(10)
+
+
+def test_an_interim_answer_to_a_health_check_is_no_verdict():
+    async def script(connection):
+        while request := await connection.request():
+            if request.target == "/health":
+                await connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+            await connection.send(reply(body="hello"))
+
+    with Server(script) as server:
+        pool = {"health": {"path": "/health", "interval": "50ms", "timeout": "5s"}}
+        with Proxy(configuration(server, pool=pool)) as proxy:
+            server.wait(lambda: len([request for request in server.requests if request.target == "/health"]) >= 3, "three checks")
+            [described] = proxy.page("status")["pools"][0]["servers"]
+            assert described["health"] == "healthy" and proxy.get().body == b"hello"

@@ -211,7 +211,7 @@ TEST_F(Tunnels, live_on_one_way_when_a_side_has_ended) {
   talker.on_end = [] {};
   server.end();
   for (int i = 0; i < 5; ++i) {
-    run_for(50s);
+    run_for(29s);  // body_idle is 30 s
     talker.say("more");
   }
   run_for(1s);
@@ -220,6 +220,22 @@ TEST_F(Tunnels, live_on_one_way_when_a_side_has_ended) {
   run_for(1s);
   EXPECT_TRUE(server.was_ended());
   EXPECT_FALSE(server.was_reset());
+}
+
+TEST_F(Tunnels, whose_other_side_is_silent_after_one_has_ended_end_after_body_idle) {
+  settings.timeouts.tunnel_idle = 3600s;
+  settings.servers = 1;
+  open();
+  Talker& talker = client();
+  Talker& server = upgrade(talker);
+  server.on_end = [] {};
+  talker.on_end = [] {};
+  server.end();
+  run_for(29s);
+  EXPECT_EQ(proxy->hits(Limit::tunnel_idle_timeout), 0U);
+  run_for(2s);
+  EXPECT_TRUE(talker.was_reset());
+  EXPECT_EQ(proxy->hits(Limit::tunnel_idle_timeout), 1U);
 }
 
 using Draining = Scene;

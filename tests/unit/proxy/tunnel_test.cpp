@@ -16,7 +16,7 @@ using testing_support::turn;
 
 Task<void> run_tunnel(Exchange& exchange, Stream& server, StreamWriter& to_server, RelayTools tools, Duration idle,
                       std::optional<TunnelEnd>& into) {
-  into = co_await tunnel(exchange, server, to_server, tools, idle);
+  into = co_await tunnel(exchange, server, to_server, tools, {idle, idle, never});
 }
 
 struct TunnelTest : ::testing::Test {
