@@ -211,7 +211,7 @@ TEST_F(Tunnels, live_on_one_way_when_a_side_has_ended) {
   talker.on_end = [] {};
   server.end();
   for (int i = 0; i < 5; ++i) {
-    run_for(29s);  // body_idle is 30 s
+    run_for(25s);  // body_idle is 30 s
     talker.say("more");
   }
   run_for(1s);
@@ -231,7 +231,7 @@ TEST_F(Tunnels, whose_other_side_is_silent_after_one_has_ended_end_after_body_id
   server.on_end = [] {};
   talker.on_end = [] {};
   server.end();
-  run_for(29s);
+  run_for(28s);
   EXPECT_EQ(proxy->hits(Limit::tunnel_idle_timeout), 0U);
   run_for(2s);
   EXPECT_TRUE(talker.was_reset());
