@@ -2,7 +2,6 @@
 #include "proxy/http_proxy.hpp"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "observe/message.hpp"
 #include "proxy/forwarded.hpp"

@@ -31,6 +31,10 @@ ClientCoding coding_for(const http::ResponseHead& head, std::uint8_t client_vers
   }
 }
 
+// What some servers say when they close a kept connection on which no request has come: on a reused one it may have been sent
+// before ours arrived, and a client may repeat its request on another (RFC 9110 §15.5.9).
+bool is_goodbye(const http::ResponseHead& head) { return head.status == 408 && !head.keep_alive; }
+
 bool offers(std::string_view offered, std::string_view chosen) {
   while (!offered.empty()) {
     const std::size_t comma = std::min(offered.find(','), offered.size());
@@ -184,6 +188,10 @@ Task<Result<void>> HttpProxy::receive_and_pass_on(Trip& trip, StreamWriter& to_s
     if (status == 101) {
       const auto tunnelled = co_await pass_tunnel(trip, *head, to_server);
       co_return tunnelled;
+    }
+    if (const Error stale = before_answer(trip, {ErrorKind::closed, Side::server});
+        is_goodbye(response_head_) && stale.retry == Retry::fresh_connection) {
+      co_return std::unexpected(stale);
     }
     if (status >= 200) {
       const auto passed = co_await pass_response(trip, *head);

@@ -163,3 +163,23 @@ def test_a_request_is_not_stopped_by_a_server_that_stops_listening_but_keeps_its
             assert client.get().status == 200
             server.stop_listening()
             assert client.get().status == 200
+
+
+def test_a_servers_goodbye_on_a_kept_connection_is_no_answer_to_the_next_get():
+    goodbye = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+    async def script(connection):
+        if await connection.request():
+            await connection.send(reply(body="hello"))
+        # What a server says that had given the connection up before the next request came.
+        if await connection.request():
+            await connection.send(goodbye)
+
+    with proxied(script) as (server, proxy):
+        assert proxy.get("/first").body == b"hello"
+        assert proxy.get("/again").body == b"hello"
+        assert len(server.connections) == 2
+        assert proxy.page("metrics")["retries"] == 1
+        with proxy.client() as client:  # a POST may have been acted on: its answer stands
+            assert client.request("POST", "/once", body=b"x").status == 408
+        assert len([request for request in server.complete if request.target == "/once"]) == 1
