@@ -189,9 +189,9 @@ Task<Result<void>> HttpProxy::receive_and_pass_on(Trip& trip, StreamWriter& to_s
       const auto tunnelled = co_await pass_tunnel(trip, *head, to_server);
       co_return tunnelled;
     }
-    if (const Error stale = before_answer(trip, {ErrorKind::closed, Side::server});
-        is_goodbye(response_head_) && stale.retry == Retry::fresh_connection) {
-      co_return std::unexpected(stale);
+    if (is_goodbye(response_head_)) {
+      const Error stale = before_answer(trip, {ErrorKind::closed, Side::server});
+      if (stale.retry == Retry::fresh_connection) co_return std::unexpected(stale);
     }
     if (status >= 200) {
       const auto passed = co_await pass_response(trip, *head);
