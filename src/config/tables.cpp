@@ -212,7 +212,7 @@ Section<KeepaliveOptions> keepalive_table() {
 
 Section<PoolOptions> pool_table() {
   const Choice<Algorithm> algorithm{
-      {{"round_robin", Algorithm::round_robin}, {"least_connections", Algorithm::least_connections}, {"ip_hash", Algorithm::ip_hash}}};
+      {{"adaptive", Algorithm::adaptive}, {"round_robin", Algorithm::round_robin}, {"least_connections", Algorithm::least_connections}, {"ip_hash", Algorithm::ip_hash}}};
   const NonEmpty<List<Server>> servers{{{server_table()}, "a list of servers, at least one"}};
   const auto check = [](const Node& node, PoolOptions& pool, Reading& reading) {
     const Node* list = node.find("servers");
@@ -229,7 +229,7 @@ Section<PoolOptions> pool_table() {
           key<PoolOptions>("health", SY_AT(.health), Optional<Section<HealthOptions>>{health_table()},
                            "How servers are checked; `{}` for the defaults.", "none: every server is taken as healthy"),
           key<PoolOptions>("keepalive", SY_AT(.keepalive), keepalive_table(), "Connections to servers that are kept for the next request."),
-          key<PoolOptions>("tries_max", SY_AT(.tries_max), count(1, 8), "Servers that are tried for one request that has reached nobody."),
+          key<PoolOptions>("tries_max", SY_AT(.retries.tries_max), count(1, 8), "Servers that are tried for one request that has reached nobody."),
       },
       check};
 }

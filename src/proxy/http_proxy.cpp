@@ -113,7 +113,7 @@ std::optional<Answer> HttpProxy::route(Trip& trip) {
 Task<Result<void>> HttpProxy::forward(Trip& trip) {
   Result<void> result = fail(ErrorKind::no_server);
   Freshness freshness = Freshness::reuse;
-  const std::size_t tries_allowed = std::min<std::size_t>(trip.pool->pool().options().tries_max, tries_max);
+  const std::size_t tries_allowed = std::min<std::size_t>(trip.pool->pool().options().retries.tries_max, tries_max);
   trip.server = trip.pool->pick(trip.exchange.client.ip, {});
   while (trip.server != nullptr) {
     ++trip.tries;

@@ -70,7 +70,7 @@ Server* PoolView::pick(const IpAddress& client, std::span<Server* const> tried) 
 
 std::optional<std::size_t> PoolView::choose(const IpAddress& client, balance::Tried tried) {
   switch (pool_->options().algorithm) {
-    case Algorithm::round_robin:
+    default:
       return balance::pick_round_robin(members_->schedule, pool_->cursor(), tried);
     case Algorithm::least_connections: {
       // Nobody has fewer exchanges than a server without any; among those, turns by weight. So the scan over all servers is

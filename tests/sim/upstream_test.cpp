@@ -79,7 +79,7 @@ TEST_F(Stale, post_is_not) {
 
 TEST_F(Upstream, servers_are_tried_in_turn_until_one_takes_the_request) {
   settings.servers = 4;
-  settings.pool.tries_max = 3;
+  settings.pool.retries.tries_max = 3;
   open();
   servers[0]->shut();
   servers[1]->shut();

@@ -103,7 +103,7 @@ void World::draw_faults() {
 void World::draw_settings() {
   settings_.servers = 1 + draw_.below(4);
   settings_.pool.algorithm = static_cast<Algorithm>(draw_.below(3));
-  settings_.pool.tries_max = 1 + static_cast<std::uint32_t>(draw_.below(4));
+  settings_.pool.retries.tries_max = 1 + static_cast<std::uint32_t>(draw_.below(4));
   settings_.pool.keepalive.idle_timeout = draw_.chance(0.5) ? 1s : 55s;
   settings_.pool.keepalive.idle_connections_max = draw_.chance(0.3) ? 1 : 1024;
   TimeoutOptions& timeouts = settings_.timeouts;
@@ -163,7 +163,7 @@ void World::check_requests() {
     const RequestRecord& request = *ledger_.find(id);
     if (request.completed != 0 && !request.fully_sent) ledger_.violation("request {} came complete, but was never sent whole", id);
     if (request.answered_by_server && request.acted_on == 0) ledger_.violation("request {} was answered by nobody", id);
-    if (request.acted_on > settings_.pool.tries_max + 1) ledger_.violation("request {} was acted on {} times", id, request.acted_on);
+    if (request.acted_on > settings_.pool.retries.tries_max + 1) ledger_.violation("request {} was acted on {} times", id, request.acted_on);
     const bool deserves = request.kind == RequestRecord::Kind::valid && request.begun && request.fully_sent && !request.connection_closed;
     if (calm_ && id < faults_end_ && deserves && !request.answered_by_server) {
       ledger_.violation("nothing went wrong, but {} {} got {}", request.method, id, request.status);
