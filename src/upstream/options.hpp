@@ -20,8 +20,8 @@ struct ServerOptions {
   std::string id{};    // unique in its pool; by default "host:port"
   std::string host{};  // an address or a name
   std::uint16_t port = 0;
-  std::uint32_t weight = 1;  // 0 to weight_max; 0 takes no new traffic but that of its sticky sessions
-  bool backup = false;       // takes traffic only while no other server does
+  std::uint32_t weight = 1;                   // 0 to weight_max; 0 takes no new traffic but that of its sticky sessions
+  bool backup = false;                        // takes traffic only while no other server does
   std::optional<std::uint32_t> active_max{};  // instead of the pool's per_server_max
   std::map<std::string, std::string> labels{};
 };
@@ -73,8 +73,8 @@ struct RetryOptions {
   bool on_timeout = true;       // try_timeout passed
   std::vector<StatusRange> on_statuses{{502, 504}};
   Duration try_timeout = Duration::max();  // from a try's start to its answer's head, where another server is left
-  double budget = 0.2;          // retries and hedges, as a share of the pool's requests in the last ten seconds
-  std::uint32_t budget_floor = 10;  // that many are allowed in ten seconds however few requests there were
+  double budget = 0.2;                     // retries and hedges, as a share of the pool's requests in the last ten seconds
+  std::uint32_t budget_floor = 10;         // that many are allowed in ten seconds however few requests there were
 };
 
 // A second try at another server while the first has not answered, for requests that may be repeated.
@@ -93,10 +93,10 @@ struct QueueOptions {
 // The same client to the same server by a signed cookie.
 struct StickyOptions {
   std::string cookie = "steelyard";
-  std::string secret;            // "": a random one, so that sessions do not outlive the process
+  std::string secret;               // "": a random one, so that sessions do not outlive the process
   std::optional<Duration> max_age;  // nothing: until the browser is closed
-  bool secure = false;           // only over TLS
-  bool follow_drained = true;    // sessions stay with a server that takes no other new traffic
+  bool secure = false;              // only over TLS
+  bool follow_drained = true;       // sessions stay with a server that takes no other new traffic
 };
 
 enum class WhenAllDown : std::uint8_t { refuse, try_all };
