@@ -135,7 +135,7 @@ def label_of(row: str, case: str) -> str:
 def plain_table(headings: list[str], lines: list[list[str]]) -> str:
     """Numbers to the right, words to the left."""
     widths = [max(len(line[i]) for line in [headings, *lines]) for i in range(len(headings))]
-    right = [all(line[i][:1].isdigit() or line[i] == "–" for line in lines) for i in range(len(headings))]
+    right = [all(line[i].removeprefix("-")[:1].isdigit() or line[i] == "–" for line in lines) for i in range(len(headings))]
     rendered = []
     for line in [headings, *lines]:
         cells = [text.rjust(width) if is_right else text.ljust(width) for text, width, is_right in zip(line, widths, right, strict=True)]
@@ -150,7 +150,8 @@ def markdown_table(headings: list[str], lines: list[list[str]]) -> str:
 
 INTRODUCTION = """# Benchmarks
 
-Written by `bench/bench.py`; run it again rather than edit this page.
+Written by `bench/bench.py`; run it again rather than edit this page. How well servers are chosen is [on a page of its
+own](benchmarks-balance.md).
 
 How to read it:
 

@@ -17,13 +17,13 @@ class Target:
     case: str
     metric: str
     limit: float
-    against: tuple[str, ...] = ()  # families, of which the best counts; none: the figure itself is limited
+    against: tuple[str, ...] = ()  # contenders or families of them, of which the best counts; none: the figure itself is limited
     baseline: str = ""  # or another case of steelyard's own
     contender: str = "steelyard"
 
     @property
     def at_least(self) -> bool:
-        return self.metric.startswith("rate")
+        return self.metric.startswith("rate") or self.metric == "warming_share"
 
 
 TARGETS = (
@@ -57,8 +57,8 @@ class Verdict:
 
     @property
     def margin(self) -> str:
-        distance = abs(self.value / self.target.limit - 1)
-        return f"{'pass' if self.passed else 'miss'} by {distance:.1%}"
+        word = "pass" if self.passed else "miss"
+        return f"{word} by {abs(self.value / self.target.limit - 1):.1%}" if self.target.limit else word
 
 
 def metric_by_round(samples: Iterable, row: str, case: str, metric: str) -> dict[str, dict[int, float]]:
@@ -76,9 +76,11 @@ def paired_ratio(ours: dict[int, float], theirs: dict[int, float]) -> float | No
     return statistics.median(ratios) if ratios else None
 
 
-def best_of(figures: dict[str, dict[int, float]], families: Iterable[str], metric: str) -> str | None:
-    """The contender of these families with the best median; of one with several settings the best setting."""
-    medians = {name: statistics.median(rounds.values()) for name, rounds in figures.items() if name.partition("/")[0] in tuple(families)}
+def best_of(figures: dict[str, dict[int, float]], rivals: Iterable[str], metric: str) -> str | None:
+    """The one of these contenders, or of these families of contenders, with the best median; of one with several settings the best
+    setting."""
+    wanted = set(rivals)
+    medians = {name: statistics.median(rounds.values()) for name, rounds in figures.items() if wanted & {name, name.partition("/")[0]}}
     if not medians:
         return None
     best = max if metric.startswith("rate") else min

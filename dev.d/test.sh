@@ -20,6 +20,8 @@ run_style() {
   return $status
 }
 
+run_bench_tests() { "$python" -B -m pytest -q -p no:cacheprovider bench; }
+
 run_examples() {  # the examples and the schema that editors use agree
   [ ! -f tests/integration/schema_check.py ] || "$python" -B tests/integration/schema_check.py "$1"
 }
@@ -27,6 +29,7 @@ run_examples() {  # the examples and the schema that editors use agree
 run_all() {
   need build test
   step "style" run_style
+  step "tests of the benches" run_bench_tests
   step "build: release" build_release
   step "build: tests" build_checked build/test ""
   step "unit tests, fuzz corpus, simulation" ctest_in build/test

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/commands.hpp"
+#include "app/load_command.hpp"
 #include "backend/backend.hpp"
 #include "config/reading.hpp"
 
@@ -103,6 +104,7 @@ int run_command_line(int argc, char** argv) {
   add_config(app, exit_code);
   add_demo(app, exit_code);
   add_backend(app, exit_code);
+  add_load(app, exit_code);
   if (const auto unknown = unknown_command(app, argc, argv)) {
     fmt::print(stderr, "{}", *unknown);
     return 2;

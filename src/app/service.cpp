@@ -9,7 +9,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <utility>
 
 #include "app/resolve.hpp"
@@ -25,8 +24,6 @@ std::uint64_t random_seed() {
   [[maybe_unused]] const ssize_t got = getrandom(&seed, sizeof seed, 0);
   return seed;
 }
-
-std::int64_t unix_seconds() { return std::time(nullptr); }
 
 // As many descriptors as the system lets us have: two for each exchange under way.
 rlim_t raise_descriptor_limit() {
@@ -124,7 +121,8 @@ std::expected<void, std::string> Service::open_log() {
 
 std::expected<void, std::string> Service::build_site() {
   std::vector<std::shared_ptr<Pool>> pools;
-  for (const PoolOptions& pool : options_.pools) {
+  for (PoolOptions& pool : options_.pools) {
+    if (pool.sticky && pool.sticky->secret.empty()) pool.sticky->secret = fmt::format("{:016x}{:016x}", random_seed(), random_seed());
     std::vector<SocketAddress> addresses;
     for (const ServerOptions& server : pool.servers) {
       const auto address = resolve(server.host, server.port);
@@ -163,12 +161,28 @@ void Service::build_workers() {
   }
 }
 
-void Service::start_probers() {
+void Service::start_watching() {
   for (const auto& pool : site_->pools) {
+    detectors_.push_back(
+        std::make_unique<OutlierDetector>(control_.scheduler(), *pool, [this](const Server& server) { return totals_of(server); }));
+    detectors_.back()->start();
     if (!pool->options().health) continue;
-    probers_.push_back(std::make_unique<Prober>(connector_, *pool, random_seed(), unix_seconds));
+    probers_.push_back(
+        std::make_unique<Prober>(connector_, *pool, random_seed(), [this, pool = pool.get()](Server& server, const CheckReport& report) {
+          pool->on_check(server, report, {control_.scheduler().now(), control_.scheduler().unix_us() / 1'000'000});
+        }));
     probers_.back()->start();
   }
+}
+
+ServerTotals Service::totals_of(const Server& server) const {
+  ServerTotals totals;
+  for (const auto& worker : workers_) {
+    const ServerMetrics& metrics = worker->metrics_of(server);
+    totals.requests += metrics.requests.value();
+    totals.failures += metrics.failures.value() + metrics.error_statuses.value();
+  }
+  return totals;
 }
 
 int Service::run() {
@@ -177,7 +191,7 @@ int Service::run() {
   for (const SocketAddress& address : addresses_) log_message(LogLevel::info, "listening on {}", address.to_string());
   log_message(LogLevel::info, "ready: workers {}, routes {}, pools {}, servers {}", workers_.size(), site_->routes.size(),
               site_->pools.size(), server_count_);
-  start_probers();
+  start_watching();
   control_.run();
   for (const auto& worker : workers_) worker->join();
   log_->stop();
@@ -204,6 +218,7 @@ void Service::on_signal(int number) {
   log_message(LogLevel::info, "draining: no new connections; {} for what is under way",
               drain == Duration::max() ? "as long as it takes" : fmt::format("up to {} ms", drain / 1ms));
   for (const auto& prober : probers_) prober->stop();
+  for (const auto& detector : detectors_) detector->stop();
   for (const auto& worker : workers_) {
     worker->drain([this] {
       if (workers_left_.fetch_sub(1) == 1) control_.stop();

@@ -13,6 +13,7 @@
 #include "net/epoll_loop.hpp"
 #include "observe/access_log.hpp"
 #include "observe/metrics.hpp"
+#include "upstream/outlier_detector.hpp"
 #include "upstream/prober.hpp"
 
 namespace steelyard {
@@ -43,7 +44,8 @@ class Service {
   std::expected<void, std::string> build_site();
   std::expected<void, std::string> bind_listeners();
   void build_workers();
-  void start_probers();
+  void start_watching();
+  [[nodiscard]] ServerTotals totals_of(const Server& server) const;
   void on_signal(int number);
 
   Options options_;
@@ -58,6 +60,7 @@ class Service {
   EpollLoop control_;
   EpollConnector connector_{control_};
   std::vector<std::unique_ptr<Prober>> probers_;
+  std::vector<std::unique_ptr<OutlierDetector>> detectors_;
   std::unique_ptr<Signals> signals_;
   std::atomic<bool> draining_{false};
   std::atomic<std::size_t> workers_left_{0};

@@ -1,5 +1,6 @@
 #include "app/status.hpp"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace steelyard {
@@ -7,26 +8,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string_view name_of(Health health) {
-  switch (health) {
-    case Health::healthy: return "healthy";
-    case Health::unhealthy: return "unhealthy";
-    default: return "unknown";
-  }
-}
-
-std::string_view name_of(Algorithm algorithm) {
-  switch (algorithm) {
-    case Algorithm::least_connections: return "least_connections";
-    case Algorithm::ip_hash: return "ip_hash";
-    default: return "round_robin";
-  }
-}
-
 Json describe(Service& service, const Server& server) {
-  const HealthState state = server.health();
+  const Standing standing = server.standing();
   std::uint64_t requests = 0;
   std::uint64_t failures = 0;
+  std::uint64_t error_statuses = 0;
   std::uint64_t opened = 0;
   std::uint64_t reused = 0;
   std::int64_t idle = 0;
@@ -34,6 +20,7 @@ Json describe(Service& service, const Server& server) {
     const ServerMetrics& metrics = worker->metrics_of(server);
     requests += metrics.requests.value();
     failures += metrics.failures.value();
+    error_statuses += metrics.error_statuses.value();
     opened += metrics.connections_opened.value();
     reused += metrics.connections_reused.value();
     idle += metrics.connections_idle.value();
@@ -44,12 +31,16 @@ Json describe(Service& service, const Server& server) {
           {"address", server.authority},
           {"weight", server.weight},
           {"labels", labels},
-          {"health", name_of(state.health)},
-          {"reason", state.reason},
-          {"since_unix_seconds", state.since_unix_s},
-          {"active", server.active.load(std::memory_order_relaxed)},
+          {"backup", server.backup},
+          {"health", standing.state},
+          {"reason", standing.reason},
+          {"since_unix_seconds", standing.since_unix_s},
+          {"active", server.load.active.load(std::memory_order_relaxed)},
+          {"latency_ms", std::round(static_cast<double>(server.load.estimate.latency_us())) / 1000},
+          {"ejections", server.ejections.load(std::memory_order_relaxed)},
           {"requests", requests},
           {"failures", failures},
+          {"error_statuses", error_statuses},
           {"connections_opened", opened},
           {"connections_reused", reused},
           {"connections_idle", idle}};
@@ -81,8 +72,9 @@ Site::Page status(Service& service) {
     Json servers = Json::array();
     for (const auto& server : pool->servers()) servers.push_back(describe(service, *server));
     pools.push_back({{"name", pool->options().name},
-                     {"algorithm", name_of(pool->options().algorithm)},
+                     {"algorithm", name(pool->options().algorithm)},
                      {"servers_up", servers_up(*pool)},
+                     {"queued", pool->queue().size()},
                      {"servers", servers}});
   }
   Json listeners = Json::array();

@@ -10,7 +10,7 @@ Worker::Worker(const Site& site, std::size_t servers, WorkerMetrics& metrics, Ac
     : loop_(spin),
       connector_(loop_),
       connections_(connector_, metrics, servers),
-      proxy_(site, connections_, scratch_, loop_.scheduler(), metrics, &log, seed),
+      proxy_(site, connector_, connections_, scratch_, metrics, &log, seed),
       frontend_(loop_.scheduler(), scratch_, metrics, proxy_, limits) {
   frontend_.http = site.http;
   frontend_.timeouts = site.timeouts;

@@ -18,7 +18,9 @@ enum class ErrorKind : std::uint8_t {
   malformed,       // the peer broke its protocol
   too_large,       // a limit on size was hit
   overloaded,      // a limit on number was hit
-  resources,       // descriptors or memory of this process or machine
+  out_of_turn,     // no place became free in time
+  rejected,        // an answer came that another server is asked for instead of
+  resources,       // descriptors, memory or ports of this process or machine
   no_server,       // no server may take the request
   system,          // anything else the system said: see os_code
 };

@@ -102,6 +102,7 @@ Options expand_flat(const FlatOptions& flat) {
   pool.health.emplace();
   pool.health->interval = flat.health_check_interval;
   pool.health->timeout = flat.health_check_timeout;
+  pool.slow_start.window = 0s;  // there a server that comes back gets its full share at once
 
   RouteOptions& route = options.routes.emplace_back();
   route.name = "*";

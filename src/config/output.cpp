@@ -15,15 +15,17 @@ namespace {
 bool is_plain(const std::string& text) {
   if (text.empty() || text.size() > 200) return false;
   const bool known = std::ranges::all_of(text, [](char c) {
-    return is_digit(c) || (to_lower(c) >= 'a' && to_lower(c) <= 'z') || std::string_view("_./:-").find(c) != std::string_view::npos;
+    return is_digit(c) || (to_lower(c) >= 'a' && to_lower(c) <= 'z') || std::string_view("_./:-%").find(c) != std::string_view::npos;
   });
-  if (!known || text.ends_with(':') || text.front() == '-' || text.front() == ':' || text.front() == '.') return false;
+  if (!known || text.ends_with(':') || text.front() == '-' || text.front() == ':' || text.front() == '.' || text.front() == '%')
+    return false;
   for (const char* word : {"true", "false", "yes", "no", "on", "off", "y", "n", "null"}) {
     if (equals_ignoring_case(text, word)) return false;
   }
   if (!is_digit(text.front())) return true;
-  // What begins like a number stays plain only where it is plainly none: "30s", "8KiB", "127.0.0.1:80".
-  return parse_duration(text).has_value() || std::ranges::count(text, '.') == 3 || (parse_size(text).has_value() && !is_digit(text.back()));
+  // What begins like a number stays plain only where it is plainly none: "30s", "8KiB", "20%", "502-504", "127.0.0.1:80".
+  if (parse_duration(text) || parse_percent(text) || std::ranges::count(text, '.') == 3) return true;
+  return (parse_size(text) && !is_digit(text.back())) || (parse_statuses(text, 200) && text.find('-') != std::string::npos);
 }
 
 std::string scalar(const Json& value) {

@@ -29,10 +29,10 @@ void Reading::problem(const Node& at, std::string message) {
   }
 }
 
-void Reading::refuse(const Node& at, std::string_view why, std::string_view allowed) {
+void Reading::refuse(const Node& at, std::string_view why, std::string_view allowed, std::string_view hint) {
   const bool helpful = why.find("write ") != std::string_view::npos || why.find("allowed") != std::string_view::npos;
-  problem(at, helpful ? fmt::format("found {}, which {}", found(at), why)
-                      : fmt::format("found {}, which {}; allowed is {}", found(at), why, allowed));
+  const std::string rest = helpful ? "" : fmt::format("; allowed is {}", allowed);
+  problem(at, fmt::format("found {}, which {}{}{}", found(at), why, rest, hint));
 }
 
 std::string printable(std::string_view text) {

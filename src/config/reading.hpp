@@ -31,12 +31,13 @@ class Reading {
   // Beyond a number that nobody reads to the end, problems are only noted.
   static constexpr std::size_t problems_max = 200;
   void problem(const Node& at, std::string message);
-  // The usual form: `found X, which WHY; allowed is ALLOWED`; without the last part where `why` says already what to write.
-  void refuse(const Node& at, std::string_view why, std::string_view allowed);
+  // The usual form: `found X, which WHY; allowed is ALLOWED`; without that part where `why` says already what to write. `hint` ends it.
+  void refuse(const Node& at, std::string_view why, std::string_view allowed, std::string_view hint = "");
   void warn(const Node& at, std::string message) { warnings_.push_back(make(at, std::move(message))); }
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::vector<Problem>& problems() { return problems_; }
+  [[nodiscard]] std::size_t problem_count() const { return problems_.size() + problems_left_out_; }
   [[nodiscard]] std::size_t problems_left_out() const { return problems_left_out_; }
   [[nodiscard]] std::vector<Problem>& warnings() { return warnings_; }
 

@@ -5,13 +5,30 @@
 
 namespace steelyard::config {
 
-void report_unknown_key(const Entry& entry, const std::vector<std::string>& known, Reading& reading) {
-  const std::string guess = did_you_mean(entry.key.text, known);
+void report_unknown_key(const Entry& entry, const std::vector<std::string>& known, const std::string& below, Reading& reading) {
+  const std::string guess = below.empty() ? did_you_mean(entry.key.text, known) : fmt::format("; did you mean {}?", quote(below));
   reading.problem(entry.key, fmt::format("found the unknown key {}, allowed here is {}{}", quote(entry.key.text), any_of(known), guess));
 }
 
 void report_missing_key(const Node& node, const std::string& name, const std::string& words, Reading& reading) {
   reading.problem(node, fmt::format("{} is missing, allowed is {}: add it", quote(name), words));
+}
+
+void report_key_without_effect(const Entry& entry, const std::string& key, const std::string& value, Reading& reading) {
+  reading.problem(entry.key, fmt::format("found the key {}, which counts with {}: {} only; remove it, or change {}", quote(entry.key.text),
+                                         key, value, key));
+}
+
+std::string spell_default(const Json& written) {
+  if (written.is_null() || written.is_object()) return "";
+  const auto plain = [](const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };
+  if (!written.is_array()) return fmt::format("`{}`", plain(written));
+  std::string items;
+  for (const Json& item : written) {
+    if (item.is_structured()) return "";
+    items += (items.empty() ? "" : ", ") + plain(item);
+  }
+  return fmt::format("`[{}]`", items);
 }
 
 void Reference::row(std::size_t section, const std::string& key, const std::string& allowed, const std::string& fallback,

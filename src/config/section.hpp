@@ -2,7 +2,9 @@
 // what it means. Reading, writing, the JSON Schema and the reference all come from that table; the defaults are the struct's own.
 #pragma once
 
+#include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +35,14 @@ class Reference {
   std::vector<Part> sections_;
 };
 
+// Where a key means something: beside one value of another key. Elsewhere it is a problem to have it, and it is not written.
+template <typename Struct>
+struct Condition {
+  std::string key;
+  std::string value;
+  std::function<bool(const Struct&)> holds;
+};
+
 template <typename Struct>
 struct Key {
   std::string name;
@@ -44,17 +54,39 @@ struct Key {
   std::function<Json()> schema;
   std::function<std::string()> words;
   std::function<void(const std::string& path, Reference&)> document;
+  std::function<std::string(const std::string& name)> find_below;  // where a key of that name is in this one's section, or ""
+  std::optional<Condition<Struct>> only_with{};
+
+  [[nodiscard]] bool counts(const Struct& value) const { return !only_with || only_with->holds(value); }
+  [[nodiscard]] std::string full_meaning() const {
+    return only_with ? fmt::format("{} Only with `{}: {}`.", meaning, only_with->key, only_with->value) : meaning;
+  }
 };
 
-// Where sections lie inside a type, for the reference: below a list, a map or an optional.
+// Sections lie inside other types: below a list, a map or an optional. A type that adds to the path says so by `path_part`.
+template <typename Type>
+std::string path_into(const Type& type, const std::string& path) {
+  if constexpr (requires { type.path_part; }) return path + std::string(type.path_part);
+  return path;
+}
+
 template <typename Type>
 void document(const Type& type, const std::string& path, Reference& reference) {
   if constexpr (requires { type.document(path, reference); }) {
     type.document(path, reference);
-  } else if constexpr (requires { type.single; }) {
-    document(type.inner, path + "[]", reference);
   } else if constexpr (requires { type.inner; }) {
-    document(type.inner, path, reference);
+    document(type.inner, path_into(type, path), reference);
+  }
+}
+
+template <typename Type>
+std::string find_below(const Type& type, const std::string& path, const std::string& name) {
+  if constexpr (requires { type.find(name); }) {
+    return type.find(name) == nullptr ? "" : path + "." + name;
+  } else if constexpr (requires { type.inner; }) {
+    return find_below(type.inner, path_into(type, path), name);
+  } else {
+    return "";
   }
 }
 
@@ -62,12 +94,13 @@ void document(const Type& type, const std::string& path, Reference& reference) {
 template <typename Struct, typename At, typename Type>
 Key<Struct> key(std::string name, At at, Type type, std::string meaning, std::string fallback = "",
                 Presence presence = Presence::optional) {
-  Key<Struct> key{std::move(name), presence, std::move(meaning), std::move(fallback), {}, {}, {}, {}, {}};
+  Key<Struct> key{std::move(name), presence, std::move(meaning), std::move(fallback), {}, {}, {}, {}, {}, {}};
   key.read = [at, type](const Node& node, Struct& value, Reading& reading) { type.read(node, at(value), reading); };
   key.write = [at, type](const Struct& value) { return type.write(at(value)); };
   key.schema = [type] { return type.schema(); };
   key.words = [type] { return type.words(); };
   key.document = [type](const std::string& path, Reference& reference) { config::document(type, path, reference); };
+  key.find_below = [type, within = key.name](const std::string& wanted) { return config::find_below(type, within, wanted); };
   return key;
 }
 
@@ -76,9 +109,19 @@ Key<Struct> required(std::string name, At at, Type type, std::string meaning) {
   return key<Struct>(std::move(name), at, std::move(type), std::move(meaning), "", Presence::required);
 }
 
-// Reports the key of `entry` as unknown, with the nearest known one.
-void report_unknown_key(const Entry& entry, const std::vector<std::string>& known, Reading& reading);
+template <typename Struct>
+Key<Struct> only_with(Condition<Struct> condition, Key<Struct> key) {
+  key.only_with = std::move(condition);
+  return key;
+}
+
+// Reports the key of `entry` as unknown, with the path `below` where there is one of that name, or the nearest of `known`.
+void report_unknown_key(const Entry& entry, const std::vector<std::string>& known, const std::string& below, Reading& reading);
 void report_missing_key(const Node& node, const std::string& name, const std::string& words, Reading& reading);
+void report_key_without_effect(const Entry& entry, const std::string& key, const std::string& value, Reading& reading);
+
+// A default as the reference shows it: "" where it is absent or a map.
+std::string spell_default(const Json& written);
 
 template <typename Struct>
 struct Section {
@@ -94,15 +137,19 @@ struct Section {
       reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), described, hint));
       return;
     }
+    std::vector<std::string> refused;  // keys whose value is not known
     for (const Entry& entry : node.entries) {
       const Reading::Step step(reading, entry.key.text);
       const Key<Struct>* known = find(entry.key.text);
-      if (known != nullptr) {
-        known->read(entry.value, value, reading);
-      } else {
-        report_unknown_key(entry, names(), reading);
+      if (known == nullptr) {
+        report_unknown_key(entry, names(), below(entry.key.text), reading);
+        continue;
       }
+      const std::size_t before = reading.problem_count();
+      known->read(entry.value, value, reading);
+      if (reading.problem_count() > before) refused.push_back(known->name);
     }
+    check_conditions(node, value, refused, reading);
     for (const Key<Struct>& wanted : keys) {
       if (wanted.presence == Presence::required && node.find(wanted.name) == nullptr)
         report_missing_key(node, wanted.name, wanted.words(), reading);
@@ -114,6 +161,7 @@ struct Section {
   Json write(const Struct& value) const {
     Json map = Json::object();
     for (const Key<Struct>& key : keys) {
+      if (!key.counts(value)) continue;
       if (Json written = key.write(value); !written.is_null()) map[key.name] = std::move(written);
     }
     return map.empty() ? Json(nullptr) : map;
@@ -125,11 +173,11 @@ struct Section {
     const Struct defaults{};
     for (const Key<Struct>& key : keys) {
       Json& property = properties[key.name] = key.schema();
-      property["description"] = key.meaning;
+      property["description"] = key.full_meaning();
       const Json written = key.fallback.empty() ? key.write(defaults) : Json(nullptr);
       if (key.presence == Presence::required) {
         wanted.push_back(key.name);
-      } else if (written.is_primitive() && !written.is_null()) {
+      } else if (!spell_default(written).empty()) {
         property["default"] = written;
       }
     }
@@ -145,13 +193,10 @@ struct Section {
     const std::size_t section = reference.current();
     const Struct defaults{};
     for (const Key<Struct>& key : keys) {
-      const Json written = key.write(defaults);
-      const bool plain = written.is_primitive() && !written.is_null();
       const std::string fallback = key.presence == Presence::required ? "**required**"
                                    : !key.fallback.empty()            ? key.fallback
-                                   : plain ? fmt::format("`{}`", written.is_string() ? written.get<std::string>() : written.dump())
-                                           : "";
-      reference.row(section, key.name, key.words(), fallback, key.meaning);
+                                                                      : spell_default(key.write(defaults));
+      reference.row(section, key.name, key.words(), fallback, key.full_meaning());
       key.document(path.empty() ? key.name : path + "." + key.name, reference);
     }
   }
@@ -162,12 +207,30 @@ struct Section {
     return all;
   }
 
- private:
   const Key<Struct>* find(const std::string& name) const {
     for (const Key<Struct>& key : keys) {
       if (key.name == name) return &key;
     }
     return nullptr;
+  }
+
+ private:
+  // The path of a key of that name one section deeper, or "".
+  std::string below(const std::string& name) const {
+    for (const Key<Struct>& key : keys) {
+      if (std::string path = key.find_below(name); !path.empty()) return path;
+    }
+    return "";
+  }
+
+  // A condition on a key that was refused itself is not judged.
+  void check_conditions(const Node& node, const Struct& value, const std::vector<std::string>& refused, Reading& reading) const {
+    for (const Entry& entry : node.entries) {
+      const Key<Struct>* key = find(entry.key.text);
+      if (key == nullptr || key->counts(value) || std::ranges::find(refused, key->only_with->key) != refused.end()) continue;
+      const Reading::Step step(reading, entry.key.text);
+      report_key_without_effect(entry, key->only_with->key, key->only_with->value, reading);
+    }
   }
 };
 

@@ -37,14 +37,6 @@ void ServerAddress::read(const Node& node, ServerOptions& value, Reading& readin
   value.port = parsed->port;
 }
 
-void Server::read(const Node& node, ServerOptions& value, Reading& reading) const {
-  if (node.kind == NodeKind::scalar) {
-    ServerAddress{}.read(node, value, reading);
-  } else {
-    inner.read(node, value, reading);
-  }
-}
-
 void check_servers(const Node& node, std::vector<ServerOptions>& servers, Reading& reading) {
   std::map<std::string, std::size_t> addresses;
   std::map<std::string, std::size_t> ids;

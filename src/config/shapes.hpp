@@ -50,14 +50,22 @@ struct ServerAddress {
   std::string words() const { return R"(host:port such as "10.0.0.5:8001" or "app.internal:8001")"; }
 };
 
-// A server is a map, or its address alone.
-struct Server {
-  using Value = ServerOptions;
-  Section<ServerOptions> inner;
+// A map, or the value of one of its keys alone: a server's address.
+template <typename Struct>
+struct OrAlone {
+  using Value = Struct;
+  Section<Struct> inner;
+  std::string key;
 
-  void read(const Node& node, ServerOptions& value, Reading& reading) const;
-  Json write(const ServerOptions& value) const { return inner.write(value); }
-  Json schema() const { return {{"anyOf", {ServerAddress{}.schema(), inner.schema()}}}; }
+  void read(const Node& node, Struct& value, Reading& reading) const {
+    if (node.kind == NodeKind::scalar) {
+      inner.find(key)->read(node, value, reading);
+    } else {
+      inner.read(node, value, reading);
+    }
+  }
+  Json write(const Struct& value) const { return inner.write(value); }
+  Json schema() const { return {{"anyOf", {inner.find(key)->schema(), inner.schema()}}}; }
   std::string words() const { return inner.words(); }
 };
 
@@ -115,13 +123,13 @@ struct HeaderFields {
 
 struct PoolMap {
   using Value = std::vector<PoolOptions>;
+  static constexpr std::string_view path_part = ".NAME";
   Section<PoolOptions> inner;
 
   void read(const Node& node, Value& value, Reading& reading) const;
   Json write(const Value& value) const;
   Json schema() const { return {{"type", "object"}, {"additionalProperties", inner.schema()}, {"minProperties", 1}}; }
   std::string words() const { return "a map of pools by name"; }
-  void document(const std::string& path, Reference& reference) const { inner.document(path + ".NAME", reference); }
 };
 
 // The Host field that servers see: client and server are words, everything else is the text itself.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
 
 #include "base/ascii.hpp"
@@ -101,6 +102,42 @@ std::string spell_size(std::uint64_t bytes) {
   if (bytes == 0) return "0";
   const auto unit = std::ranges::find_if(size_units, [&](const Unit& u) { return bytes % u.factor == 0; });
   return unit == size_units.end() ? fmt::format("{}", bytes) : fmt::format("{}{}", bytes / unit->factor, unit->name);
+}
+
+std::expected<double, std::string> parse_decimal(std::string_view text) {
+  const auto ten_thousandths = scale(text, 10'000);
+  if (!ten_thousandths) return std::unexpected("is not a number");
+  return static_cast<double>(*ten_thousandths) / 1e4;
+}
+
+std::expected<double, std::string> parse_percent(std::string_view text) {
+  const auto [number, unit] = split(text);
+  const auto millionths = scale(number, 10'000);
+  if (!millionths || (!unit.empty() && unit != "%")) return std::unexpected("is not a percentage");
+  if (unit.empty()) {
+    const bool share = number.starts_with("0.");
+    const std::uint64_t meant = share ? *millionths * 100 : *millionths;
+    return std::unexpected(fmt::format(R"(has no percent sign: write "{}")", spell_percent(static_cast<double>(meant) / 1e6)));
+  }
+  return static_cast<double>(*millionths) / 1e6;
+}
+
+std::string spell_percent(double share) { return fmt::format("{}%", static_cast<double>(std::llround(share * 1e6)) / 1e4); }
+
+std::expected<StatusRange, std::string> parse_statuses(std::string_view text, std::uint16_t min) {
+  const std::size_t dash = text.find('-');
+  const auto first = parse_unsigned<std::uint16_t>(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : parse_unsigned<std::uint16_t>(text.substr(dash + 1));
+  const bool family = text.size() == 3 && text[0] >= '0' + min / 100 && text[0] <= '5' && equals_ignoring_case(text.substr(1), "xx");
+  if (family) return std::unexpected(fmt::format(R"(is no number: write "{}00-{}99")", text[0], text[0]));
+  if (!first || !last) return std::unexpected("is not a status code");
+  if (std::min(*first, *last) < min || std::max(*first, *last) > 599) return std::unexpected(fmt::format("is not within {} to 599", min));
+  if (*first > *last) return std::unexpected(fmt::format(R"(ends before it begins: write "{}-{}")", *last, *first));
+  return StatusRange{*first, *last};
+}
+
+std::string spell_statuses(StatusRange range) {
+  return range.first == range.last ? fmt::format("{}", range.first) : fmt::format("{}-{}", range.first, range.last);
 }
 
 std::expected<HostPort, std::string> parse_host(std::string_view text) {

@@ -1,4 +1,5 @@
-// How single values are spelled in a file: durations, sizes and addresses, both ways. Pure: text in, a value or the sentence
+// How single values are spelled in a file: durations, sizes, numbers, shares, status codes and addresses, both
+// ways. Pure: text in, a value or the sentence
 // that says what is wrong with it out.
 #pragma once
 
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include "base/time.hpp"
+#include "upstream/options.hpp"
 
 namespace steelyard::config {
 
@@ -22,6 +24,17 @@ std::expected<Duration, std::string> parse_seconds(std::string_view text);
 // "65536", "64KiB", "1.5MB".
 std::expected<std::uint64_t, std::string> parse_size(std::string_view text);
 std::string spell_size(std::uint64_t bytes);
+
+// "1.25": up to four digits after the point, no sign.
+std::expected<double, std::string> parse_decimal(std::string_view text);
+
+// "20%" is 0.2. A number without the sign is refused: 0.5 could be a half or half a percent.
+std::expected<double, std::string> parse_percent(std::string_view text);
+std::string spell_percent(double share);
+
+// "200" or "300-399": status codes of final answers, from `min` to 599.
+std::expected<StatusRange, std::string> parse_statuses(std::string_view text, std::uint16_t min);
+std::string spell_statuses(StatusRange range);
 
 struct HostPort {
   std::string host;  // without brackets

@@ -1,19 +1,13 @@
-// See tables.hpp. The full spelling; defaults are those of the options structs, limits and meanings stand here.
+// See tables.hpp. The full spelling, but for pools, which pool_tables.hpp has; defaults are those of the options structs, limits and
+// meanings stand here.
 #include "config/tables.hpp"
 
+#include "config/pool_tables.hpp"
+#include "config/ranges.hpp"
 #include "config/shapes.hpp"
 
 namespace steelyard::config {
 namespace {
-
-const Word<Duration> forever{"unlimited", Duration::max()};
-const Word<std::uint64_t> without_limit{"unlimited", unlimited};
-const Word<std::uint32_t> without_limit_32{"unlimited", UINT32_MAX};
-
-Span timeout() { return {1ms, 720h}; }
-Span timeout_or_forever() { return {1ms, 720h, forever}; }
-Size<std::uint64_t> body_size() { return {0, 1ULL << 40U, without_limit}; }
-Count<std::uint32_t> count(std::uint32_t min, std::uint32_t max) { return {min, max}; }
 
 Section<LogOptions> log_table() {
   const Text access{"stdout, off, or a file's path", check_access_log};
@@ -96,7 +90,7 @@ Section<ForwardedOptions> forwarded_table() {
               key<ForwardedOptions>("style", SY_AT(.style), style,
                                     "The fields that tell a server who the client is: X-Forwarded-*, Forwarded (RFC 7239), both or none."),
               key<ForwardedOptions>("trusted_proxies", SY_AT(.trusted_proxies), proxies,
-                                    "Whose fields of this kind are believed and extended; everyone else's are removed.", "`[]`"),
+                                    "Whose fields of this kind are believed and extended; everyone else's are removed."),
               key<ForwardedOptions>("via", SY_AT(.via), Switch{}, "Whether Via is added (RFC 9110 §7.6.3)."),
           }};
 }
@@ -166,72 +160,9 @@ Section<RouteOptions> route_table() {
               key<RouteOptions>("timeouts", SY_AT(), route_timeouts_table(), "Timeouts of this route.", "those of `timeouts`"),
               key<RouteOptions>("body_bytes_max", SY_AT(.body_bytes_max), Optional<Size<std::uint64_t>>{body_size()},
                                 "As `http.body_bytes_max`, for this route.", "`http.body_bytes_max`"),
+              key<RouteOptions>("repeat", SY_AT(.repeat_any), Choice<bool>{{{"idempotent", false}, {"any", true}}},
+                                "Which requests may be sent again; any is for servers that recognise a repeated POST."),
           }};
-}
-
-Section<ServerOptions> server_table() {
-  return {"an address, or a map with the keys of a server",
-          {
-              required<ServerOptions>("address", SY_AT(), ServerAddress{}, "Where the server is; a name is resolved."),
-              key<ServerOptions>("weight", SY_AT(.weight), count(1, weight_max),
-                                 "Its share of the pool's load, in proportion to the other servers' weights."),
-              key<ServerOptions>("id", SY_AT(.id), NonEmpty<Text>{{"a name of letters, digits and . _ - : [ ]", check_server_id}},
-                                 "What logs and metrics call it; once in a pool.", "the address"),
-              key<ServerOptions>("labels", SY_AT(.labels), NonEmpty<Labels>{}, "Names and values of your own.", "none"),
-          }};
-}
-
-Section<HealthOptions> health_table() {
-  const auto check = [](const Node& node, HealthOptions& health, Reading& reading) {
-    if (health.timeout <= health.interval) return;
-    reading.warn(
-        node,
-        fmt::format("the timeout of {} is longer than the interval of {}: a server that hangs is noticed late; make the timeout shorter",
-                    spell_duration(health.timeout), spell_duration(health.interval)));
-  };
-  return {"a map with the keys of a health check",
-          {
-              key<HealthOptions>("path", SY_AT(.path), Text{"a path such as /health", check_health_path},
-                                 "What is asked for with GET; 200 is healthy."),
-              key<HealthOptions>("interval", SY_AT(.interval), Span{10ms, 24h}, "Between two checks of one server."),
-              key<HealthOptions>("timeout", SY_AT(.timeout), Span{1ms, 1h}, "For one check."),
-              key<HealthOptions>("fall", SY_AT(.fall), count(1, 1000), "Failures in a row until a server is taken out."),
-              key<HealthOptions>("rise", SY_AT(.rise), count(1, 1000), "Successes in a row until it is back."),
-          },
-          check};
-}
-
-Section<KeepaliveOptions> keepalive_table() {
-  return {"a map with the keys idle_connections_max and idle_timeout",
-          {
-              key<KeepaliveOptions>("idle_connections_max", SY_AT(.idle_connections_max), count(0, 1'000'000),
-                                    "Idle connections that one worker keeps open to one server."),
-              key<KeepaliveOptions>("idle_timeout", SY_AT(.idle_timeout), timeout(), "How long; keep it shorter than the server's own."),
-          }};
-}
-
-Section<PoolOptions> pool_table() {
-  const Choice<Algorithm> algorithm{
-      {{"adaptive", Algorithm::adaptive}, {"round_robin", Algorithm::round_robin}, {"least_connections", Algorithm::least_connections}, {"ip_hash", Algorithm::ip_hash}}};
-  const NonEmpty<List<Server>> servers{{{server_table()}, "a list of servers, at least one"}};
-  const auto check = [](const Node& node, PoolOptions& pool, Reading& reading) {
-    const Node* list = node.find("servers");
-    if (list == nullptr) return;
-    const Reading::Step step(reading, "servers");
-    check_servers(*list, pool.servers, reading);
-  };
-  return {
-      "a map with the keys of a pool",
-      {
-          key<PoolOptions>("algorithm", SY_AT(.algorithm), algorithm,
-                           "How a server is chosen: in turn by weight, the least busy by weight, or by the client's address."),
-          required<PoolOptions>("servers", SY_AT(.servers), servers, "The servers; a bare text is an address."),
-          key<PoolOptions>("health", SY_AT(.health), Optional<Section<HealthOptions>>{health_table()},
-                           "How servers are checked; `{}` for the defaults.", "none: every server is taken as healthy"),
-          key<PoolOptions>("keepalive", SY_AT(.keepalive), keepalive_table(), "Connections to servers that are kept for the next request."),
-          key<PoolOptions>("tries_max", SY_AT(.retries.tries_max), count(1, 8), "Servers that are tried for one request that has reached nobody."),
-      },
-      check};
 }
 
 Section<Options> options_table() {

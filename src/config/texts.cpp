@@ -74,6 +74,36 @@ std::optional<std::string> check_health_path(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<std::string> check_health_method(std::string_view text) {
+  if (auto wrong = check_length(text, 64)) return wrong;
+  if (!is_token(text)) return "is not a method";
+  if (std::ranges::any_of(text, [](char c) { return c >= 'a' && c <= 'z'; }))
+    return "is not in capital letters: methods are case-sensitive, write GET or HEAD";
+  if (text == "CONNECT") return "asks for a tunnel, which is no check: write GET, HEAD, OPTIONS or POST";
+  return std::nullopt;
+}
+
+std::optional<std::string> check_health_host(std::string_view text) {
+  if (text.empty()) return "is empty: leave it out for the server's own address";
+  if (text.find(':') != std::string_view::npos && parse_host(text)) return fmt::format("lacks brackets: write \"[{}]:80\"", text);
+  return text == "client" || text == "server" ? std::nullopt : check_route_host(text);
+}
+
+std::optional<std::string> check_health_body(std::string_view text) { return check_length(text, 1024); }
+
+std::optional<std::string> check_cookie_name(std::string_view text) {
+  if (auto wrong = check_length(text, 128)) return wrong;
+  if (!is_token(text)) return "is not the name of a cookie (RFC 6265 §4.1.1)";
+  return std::nullopt;
+}
+
+std::optional<std::string> check_query_name(std::string_view text) {
+  if (auto wrong = check_length(text, 128)) return wrong;
+  if (!std::ranges::all_of(text, is_printable) || text.find_first_of("&=#") != std::string_view::npos)
+    return "is not the name of a query parameter as a URL has it";
+  return std::nullopt;
+}
+
 std::optional<std::string> host_problem(std::string_view text) {
   if (text.empty()) return "the host is empty: leave it out to match every host";
   if (const auto wrong = check_length(text, 255)) return "the host " + *wrong;
@@ -143,9 +173,9 @@ std::optional<std::string> check_edited_name(std::string_view name, EditedSide s
   for (const Refusal& refusal : refused) {
     if (equals_ignoring_case(name, refusal.name)) return std::string(refusal.reason);
   }
-  if (side == EditedSide::request && equals_ignoring_case(name, "host"))
-    return R"(is set by the route's key "host": write host: client, server or a name there)";
-  return std::nullopt;
+  if (!equals_ignoring_case(name, "host") || side == EditedSide::response) return std::nullopt;
+  if (side == EditedSide::health_check) return R"(is set by the key "host" of the check: write it there)";
+  return R"(is set by the route's key "host": write host: client, server or a name there)";
 }
 
 }  // namespace steelyard::config

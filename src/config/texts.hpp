@@ -18,6 +18,11 @@ std::optional<std::string> check_route_name(std::string_view text);
 std::optional<std::string> check_label_value(std::string_view text);
 std::optional<std::string> check_access_log(std::string_view text);
 std::optional<std::string> check_health_path(std::string_view text);
+std::optional<std::string> check_health_method(std::string_view text);
+std::optional<std::string> check_health_host(std::string_view text);
+std::optional<std::string> check_health_body(std::string_view text);
+std::optional<std::string> check_cookie_name(std::string_view text);
+std::optional<std::string> check_query_name(std::string_view text);
 std::optional<std::string> check_field_name(std::string_view text);
 std::optional<std::string> check_field_value(std::string_view text);
 std::optional<std::string> check_route_host(std::string_view text);
@@ -27,8 +32,8 @@ std::optional<std::string> host_problem(std::string_view text);
 std::optional<std::string> path_problem(std::string_view text);
 std::optional<std::string> method_problem(std::string_view text);
 
-// Which side's message is edited: what may not be edited differs.
-enum class EditedSide : std::uint8_t { request, response };
+// Whose message is edited: what may not be edited differs.
+enum class EditedSide : std::uint8_t { request, response, health_check };
 std::optional<std::string> check_edited_name(std::string_view name, EditedSide side);
 
 }  // namespace steelyard::config

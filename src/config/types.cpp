@@ -28,7 +28,7 @@ void Span::read(const Node& node, Duration& value, Reading& reading) const {
   if (read_word(node, word, value) || !read_scalar(node, Quotes::allowed, words(), reading)) return;
   const auto duration = parse_duration(node.text);
   if (!duration) {
-    reading.refuse(node, duration.error() + did_you_mean_word(node, word), words());
+    reading.refuse(node, duration.error(), words(), did_you_mean_word(node, word));
   } else if (*duration < min || *duration > max) {
     reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
   } else {
@@ -65,6 +65,42 @@ Json Seconds::write(Duration value) const {
 Json Seconds::schema() const { return {{"type", "number"}, {"minimum", write(min)}, {"maximum", write(max)}}; }
 
 std::string Seconds::words() const { return fmt::format("a number of seconds from {} to {}", write(min).dump(), write(max).dump()); }
+
+void Decimal::read(const Node& node, double& value, Reading& reading) const {
+  if (read_word(node, word, value) || !read_scalar(node, Quotes::refused, words(), reading)) return;
+  const auto number = parse_decimal(node.text);
+  if (!number || *number < min || *number > max) {
+    reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(), did_you_mean_word(node, word)));
+  } else {
+    value = *number;
+  }
+}
+
+// A whole number is written as one.
+Json Decimal::write(double value) const {
+  if (word && value == word->value) return word->text;
+  const auto whole = static_cast<std::int64_t>(value);
+  return static_cast<double>(whole) == value ? Json(whole) : Json(value);
+}
+
+Json Decimal::schema() const {
+  Json number{{"type", "number"}, {"minimum", min}, {"maximum", max}};
+  return word ? Json{{"anyOf", {number, choice_schema({word->text})}}} : number;
+}
+
+std::string Decimal::words() const { return or_word(fmt::format("a number from {} to {}", min, max), word ? word->text : ""); }
+
+void Percent::read(const Node& node, double& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  const auto share = parse_percent(node.text);
+  if (!share) {
+    reading.refuse(node, share.error(), words());
+  } else if (*share < min || *share > max) {
+    reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
+  } else {
+    value = *share;
+  }
+}
 
 void Switch::read(const Node& node, bool& value, Reading& reading) const {
   if (!read_scalar(node, Quotes::refused, words(), reading)) return;

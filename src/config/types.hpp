@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -89,7 +90,7 @@ struct Size {
     if (read_word(node, word, value) || !read_scalar(node, Quotes::allowed, words(), reading)) return;
     const auto bytes = parse_size(node.text);
     if (!bytes) {
-      reading.refuse(node, bytes.error() + did_you_mean_word(node, word), words());
+      reading.refuse(node, bytes.error(), words(), did_you_mean_word(node, word));
     } else if (*bytes < min || *bytes > max) {
       reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
     } else {
@@ -131,6 +132,31 @@ struct Seconds {
   Json write(Duration value) const;
   Json schema() const;
   std::string words() const;
+};
+
+// A decimal number with up to four digits after the point.
+struct Decimal {
+  using Value = double;
+  double min;
+  double max;
+  std::optional<Word<double>> word = std::nullopt;
+
+  void read(const Node& node, double& value, Reading& reading) const;
+  Json write(double value) const;
+  Json schema() const;
+  std::string words() const;
+};
+
+// A share of something: in the file a percentage, in the options a number from 0 to 1.
+struct Percent {
+  using Value = double;
+  double min = 0;
+  double max = 1;
+
+  void read(const Node& node, double& value, Reading& reading) const;
+  Json write(double value) const { return spell_percent(value); }
+  Json schema() const { return text_schema(R"(^[0-9]+(\.[0-9]+)?%$)"); }
+  std::string words() const { return fmt::format("a percentage from {} to {}", spell_percent(min), spell_percent(max)); }
 };
 
 struct Switch {
@@ -192,6 +218,7 @@ enum class Single : std::uint8_t { refused, allowed };  // whether one element m
 template <typename Inner>
 struct List {
   using Value = std::vector<typename Inner::Value>;
+  static constexpr std::string_view path_part = "[]";
   Inner inner;
   std::string described;  // "a list of servers"
   Single single = Single::refused;
@@ -234,6 +261,45 @@ struct Optional {
   Json write(const Value& value) const { return value ? inner.write(*value) : Json(nullptr); }
   Json schema() const { return inner.schema(); }
   std::string words() const { return inner.words(); }
+};
+
+// A value that may be absent, for which the word of `inner` stands.
+template <typename Inner>
+struct OrWord {
+  using Value = std::optional<typename Inner::Value>;
+  Inner inner;
+
+  void read(const Node& node, Value& value, Reading& reading) const {
+    typename Inner::Value read{};
+    inner.read(node, read, reading);
+    value = read == inner.word->value ? std::nullopt : Value(read);
+  }
+  Json write(const Value& value) const { return inner.write(value.value_or(inner.word->value)); }
+  Json schema() const { return inner.schema(); }
+  std::string words() const { return inner.words(); }
+};
+
+// A map of what may be switched off as a whole.
+template <typename Inner>
+struct OrOff {
+  using Value = std::optional<typename Inner::Value>;
+  Inner inner;
+
+  void read(const Node& node, Value& value, Reading& reading) const {
+    if (node.kind == NodeKind::map || node.kind == NodeKind::null) {
+      inner.read(node, value.emplace(), reading);
+    } else if (node.kind == NodeKind::scalar && node.text == "off") {
+      value.reset();
+    } else {
+      const bool yes = node.text == "true" || node.text == "yes" || node.text == "on";
+      const bool no = node.text == "false" || node.text == "no" || node.text == "none" || node.text == "never";
+      const std::string hint = yes ? "; write {} for its defaults" : no ? R"(; did you mean "off"?)" : did_you_mean(node.text, {"off"});
+      reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(), hint));
+    }
+  }
+  Json write(const Value& value) const { return value ? inner.write(*value) : Json("off"); }
+  Json schema() const { return {{"anyOf", {inner.schema(), choice_schema({"off"})}}}; }
+  std::string words() const { return or_word(inner.words(), "off"); }
 };
 
 }  // namespace steelyard::config

@@ -23,9 +23,9 @@ ErrorKind kind_of(int os_code) {
     case ENETUNREACH:
     case EHOSTUNREACH:
     case ENETDOWN:
-    case EHOSTDOWN:
-    case EADDRNOTAVAIL: return ErrorKind::unreachable;
+    case EHOSTDOWN: return ErrorKind::unreachable;
     case ETIMEDOUT: return ErrorKind::timed_out;
+    case EADDRNOTAVAIL:  // of a connect: no local port is left
     case EMFILE:
     case ENFILE:
     case ENOBUFS:

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "net/epoll_loop.hpp"
 #include "net/stream.hpp"
@@ -16,6 +17,7 @@ class EpollConnector final : public Connector {
 
   Result<std::unique_ptr<Stream>> connect(const SocketAddress& to) override;
   Scheduler& scheduler() override { return loop_.scheduler(); }
+  void post(std::function<void()> work) override { loop_.post(std::move(work)); }
 
  private:
   EpollLoop& loop_;

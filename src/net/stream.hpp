@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -160,6 +161,8 @@ class Connector {
   // Starts connecting; the stream becomes writable when that is decided, then ask connect_result().
   virtual Result<std::unique_ptr<Stream>> connect(const SocketAddress& to) = 0;
   virtual Scheduler& scheduler() = 0;
+  // Runs `work` on this thread, soon. From any thread.
+  virtual void post(std::function<void()> work) = 0;
 };
 
 }  // namespace steelyard

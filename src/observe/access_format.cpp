@@ -14,9 +14,14 @@ constexpr std::size_t name_bytes_max = 128;
 constexpr std::size_t host_bytes_max = 256;
 constexpr std::size_t agent_bytes_max = 256;
 constexpr std::size_t target_bytes_max = 1024;
-constexpr std::size_t texts_bytes_max = 2 * word_bytes_max + 5 * name_bytes_max + host_bytes_max + agent_bytes_max + target_bytes_max;
+constexpr std::size_t id_bytes_max = 64;  // of a server, in the list of failed tries
+constexpr std::size_t sentence_bytes_max = 64;
+constexpr std::size_t failed_tries_bytes_max = failed_tries_max * (id_bytes_max + sentence_bytes_max);
+constexpr std::size_t texts_bytes_max =
+    4 * word_bytes_max + 5 * name_bytes_max + host_bytes_max + agent_bytes_max + target_bytes_max + failed_tries_bytes_max;
 constexpr std::size_t rest_bytes_max = 1024;  // keys, numbers, time, colours
-static_assert(texts_bytes_max * escape_factor + 10 * cut_mark_bytes + rest_bytes_max <= AccessFormat::line_bytes_max);
+static_assert(texts_bytes_max * escape_factor + (12 + 2 * failed_tries_max) * cut_mark_bytes + rest_bytes_max <=
+              AccessFormat::line_bytes_max);
 
 std::int64_t second_of(std::int64_t unix_us) { return unix_us / 1'000'000 - (unix_us % 1'000'000 < 0 ? 1 : 0); }
 
@@ -29,6 +34,19 @@ char* put_text(char* at, std::string_view key, std::string_view value, std::size
 }
 char* put_text_if_any(char* at, std::string_view key, std::string_view value, std::size_t bytes_max) {
   return value.empty() ? at : put_text(at, key, value, bytes_max);
+}
+
+// [{"server":"10.0.0.5:8001","failure":"connection refused"}]
+char* put_failed_tries(char* at, std::span<const FailedTry> tries) {
+  if (tries.empty()) return at;
+  at = put(at, R"(,"failed_tries":[)");
+  for (const FailedTry& failed : tries) {
+    if (&failed != tries.data()) *at++ = ',';
+    at = put_text(at, R"({"server":")", failed.server, id_bytes_max);
+    *(at = put_text(at, R"(,"failure":")", failed.failure, sentence_bytes_max))++ = '}';
+  }
+  *at++ = ']';
+  return at;
 }
 
 char* put_field(char* at, std::string_view key, std::uint64_t value) { return put_number(put(at, key), value); }
@@ -72,12 +90,16 @@ char* AccessFormat::write_json(char* at, const AccessRecord& record) {
   at = put_field(at, R"(,"request_bytes":)", record.request_bytes);
   at = put_field(at, R"(,"response_bytes":)", record.response_bytes);
   at = put_milliseconds(put(at, R"(,"duration_ms":)"), record.duration);
+  if (record.queue_time.count() > 0) at = put_milliseconds(put(at, R"(,"queue_ms":)"), record.queue_time);
   if (record.connect_time.count() > 0) at = put_milliseconds(put(at, R"(,"connect_ms":)"), record.connect_time);
   if (record.first_byte_time.count() > 0) at = put_milliseconds(put(at, R"(,"first_byte_ms":)"), record.first_byte_time);
   at = put_field(at, R"(,"tries":)", record.tries);
   at = put_text_if_any(at, R"(,"route":")", record.route, name_bytes_max);
   at = put_text_if_any(at, R"(,"pool":")", record.pool, name_bytes_max);
   at = put_text_if_any(at, R"(,"server":")", record.server, name_bytes_max);
+  at = put_text_if_any(at, R"(,"algorithm":")", record.algorithm, word_bytes_max);
+  at = put_text_if_any(at, R"(,"choice":")", record.choice, word_bytes_max);
+  at = put_failed_tries(at, record.failed_tries);
   at = put_text_if_any(at, R"(,"request_id":")", record.request_id, name_bytes_max);
   at = put_text_if_any(at, R"(,"user_agent":")", record.user_agent, agent_bytes_max);
   at = put_text_if_any(at, R"(,"failure":")", record.failure, name_bytes_max);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "base/time.hpp"
@@ -20,13 +21,21 @@ enum class Outcome : std::uint8_t {
 };
 [[nodiscard]] std::string_view name(Outcome outcome);
 
+inline constexpr std::size_t failed_tries_max = 8;  // of one exchange
+
+// A try that failed and was followed by another. The texts are static or live as long as the exchange.
+struct FailedTry {
+  std::string_view server;
+  std::string_view failure;
+};
+
 struct AccessRecord {
   std::int64_t unix_us = 0;  // when the exchange began, microseconds since 1970 UTC
   IpAddress client;
   std::uint16_t client_port = 0;
   std::uint16_t status = 0;  // as sent to the client; 0: none was
   Outcome outcome = Outcome::complete;
-  std::uint32_t tries = 0;  // servers tried
+  std::uint32_t tries = 0;  // sent, at one server or several
   std::string_view method;
   std::string_view host;
   std::string_view target;
@@ -34,12 +43,16 @@ struct AccessRecord {
   std::string_view route;
   std::string_view pool;
   std::string_view server;
+  std::string_view algorithm;  // of the pool
+  std::string_view choice;     // why that server, where it was not the algorithm: "session", "probe"…
+  std::span<const FailedTry> failed_tries;
   std::string_view request_id;
   std::string_view user_agent;
-  std::string_view failure;  // why a try failed or the request was refused
+  std::string_view failure;          // why a try failed or the request was refused
   std::uint64_t request_bytes = 0;   // of the body
   std::uint64_t response_bytes = 0;  // of the body
   Duration duration{0};
+  Duration queue_time{0};       // waited for a place at a server
   Duration connect_time{0};     // spent on connecting; 0 on a reused connection
   Duration first_byte_time{0};  // from the start until the server's first byte
 };

@@ -63,8 +63,10 @@ class Histogram {
     const std::int64_t us = duration.count() > 0 ? duration.count() / 1000 : 0;
     buckets_[histogram_buckets::index(static_cast<std::uint64_t>(us))].add();
     sum_us_.add(static_cast<std::uint64_t>(us));
-    if (us < minimum_us_.value()) [[unlikely]] minimum_us_.set(us);
-    if (us > maximum_us_.value()) [[unlikely]] maximum_us_.set(us);
+    if (us < minimum_us_.value()) [[unlikely]]
+      minimum_us_.set(us);
+    if (us > maximum_us_.value()) [[unlikely]]
+      maximum_us_.set(us);
   }
   [[nodiscard]] HistogramSnapshot snapshot() const;
 

@@ -1,6 +1,7 @@
 #include "observe/log_sink.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,8 +10,6 @@
 
 #include <cerrno>
 #include <climits>
-
-#include <fmt/format.h>
 
 namespace steelyard {
 

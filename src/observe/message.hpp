@@ -3,13 +3,13 @@
 // stderr: if the line does not fit, it is dropped and counted.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <fmt/format.h>
 
 #include "base/time.hpp"
 #include "observe/options.hpp"

@@ -1,7 +1,6 @@
 #include "observe/metrics.hpp"
 
 #include <cmath>
-
 #include <nlohmann/json.hpp>
 
 namespace steelyard {
@@ -24,6 +23,9 @@ void add_worker(MetricsSnapshot& sum, const WorkerMetrics& worker) {
   sum.server_connections_idle += worker.server_connections_idle.value();
   sum.retries += worker.retries.value();
   sum.failovers += worker.failovers.value();
+  sum.hedges += worker.hedges.value();
+  sum.hedges_wasted += worker.hedges_wasted.value();
+  sum.queued += worker.queued.value();
   sum.tunnels += worker.tunnels.value();
   for (std::size_t i = 0; i < limit_count; ++i) sum.limits[i] += worker.limits[i].value();
   for (std::size_t i = 0; i < worker.statuses.size(); ++i) {
@@ -56,13 +58,18 @@ std::string metrics_json(const MetricsSnapshot& metrics) {
   for (const auto& [status, count] : metrics.statuses) page["status_codes"][std::to_string(status)] = count;
   page["bytes"] = {{"requests", metrics.request_bytes}, {"responses", metrics.response_bytes}};
   page["active_exchanges"] = metrics.exchanges_active;
-  page["client_connections"] = {{"open", metrics.client_connections}, {"idle", metrics.client_connections_idle},
-                                {"accepted", metrics.client_connections_accepted}};
-  page["server_connections"] = {{"open", metrics.server_connections}, {"idle", metrics.server_connections_idle},
-                                {"opened", metrics.server_connections_opened}, {"reused", metrics.server_connections_reused},
+  page["client_connections"] = {
+      {"open", metrics.client_connections}, {"idle", metrics.client_connections_idle}, {"accepted", metrics.client_connections_accepted}};
+  page["server_connections"] = {{"open", metrics.server_connections},
+                                {"idle", metrics.server_connections_idle},
+                                {"opened", metrics.server_connections_opened},
+                                {"reused", metrics.server_connections_reused},
                                 {"failed", metrics.server_connections_failed}};
   page["retries"] = metrics.retries;
   page["failovers"] = metrics.failovers;
+  page["hedges"] = metrics.hedges;
+  page["hedges_wasted"] = metrics.hedges_wasted;
+  page["queued"] = metrics.queued;
   page["tunnels"] = metrics.tunnels;
   page["log_lines_dropped"] = metrics.log_lines_dropped;
   page["limits_hit"] = nlohmann::ordered_json::object();
@@ -99,6 +106,9 @@ std::string_view name(Limit limit) {
     case Limit::tunnel_idle_timeout: return "tunnel_idle_timeout";
     case Limit::drain_timeout: return "drain_timeout";
     case Limit::file_descriptors: return "file_descriptors";
+    case Limit::retry_budget: return "retry_budget";
+    case Limit::queue_max: return "queue_max";
+    case Limit::queue_timeout: return "queue_timeout";
   }
   return "unknown";
 }

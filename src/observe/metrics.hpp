@@ -36,8 +36,11 @@ enum class Limit : std::uint8_t {
   tunnel_idle_timeout,
   drain_timeout,
   file_descriptors,
+  retry_budget,
+  queue_max,
+  queue_timeout,
 };
-inline constexpr std::size_t limit_count = 16;
+inline constexpr std::size_t limit_count = 19;
 [[nodiscard]] std::string_view name(Limit limit);
 
 inline constexpr std::uint16_t status_min = 100;
@@ -57,8 +60,11 @@ struct alignas(64) WorkerMetrics {
   Counter server_connections_failed;
   Gauge server_connections;
   Gauge server_connections_idle;
-  Counter retries;    // once more on a fresh connection to the same server
-  Counter failovers;  // once more on another server
+  Counter retries;        // once more on a fresh connection to the same server
+  Counter failovers;      // once more on another server
+  Counter hedges;         // a second try beside one that had not failed
+  Counter hedges_wasted;  // of these, those that were not the first to answer
+  Counter queued;         // requests that waited for a place
   Counter tunnels;
   std::array<Counter, limit_count> limits;
   std::array<Counter, status_max - status_min + 1> statuses;
@@ -93,6 +99,9 @@ struct MetricsSnapshot {
   std::int64_t server_connections_idle = 0;
   std::uint64_t retries = 0;
   std::uint64_t failovers = 0;
+  std::uint64_t hedges = 0;
+  std::uint64_t hedges_wasted = 0;
+  std::uint64_t queued = 0;
   std::uint64_t tunnels = 0;
   std::uint64_t log_lines_dropped = 0;  // not counted here: set it from AccessLog::dropped()
   std::array<std::uint64_t, limit_count> limits{};

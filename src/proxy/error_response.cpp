@@ -20,6 +20,7 @@ Answer answer_to_server_failure(ErrorKind kind) {
     case ErrorKind::reset: return {502, "the server reset the connection before it answered"};
     case ErrorKind::closed: return {502, "the server closed the connection before it answered"};
     case ErrorKind::malformed: return {502, "the server's answer is not valid HTTP"};
+    case ErrorKind::rejected: return {502, "the server's answer was one that is retried (retries.on_statuses)"};
     case ErrorKind::too_large: return {502, "the head of the server's answer is larger than allowed"};
     default: return {502, "the connection to the server failed"};
   }
@@ -29,8 +30,9 @@ Answer answer_to_local_failure(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::no_server: return {503, "no healthy server is available", true};
     case ErrorKind::timed_out: return {504, "the request took longer than allowed (timeouts.total)"};
-    case ErrorKind::resources: return {503, "the proxy has no descriptors or memory left", true};
-    case ErrorKind::overloaded: return {503, "the proxy is at its limit", true};
+    case ErrorKind::resources: return {503, "the proxy has no descriptors, memory or ports left", true};
+    case ErrorKind::overloaded: return {503, "too many requests wait for a place at the pool's servers (concurrency.queue_max)", true};
+    case ErrorKind::out_of_turn: return {503, "no place at the pool's servers became free in time (concurrency.queue_timeout)", true};
     default: return {500, "the proxy failed"};
   }
 }

@@ -57,8 +57,7 @@ void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
   const HeaderEdits& edits = request.route.request_headers;
   const Trust trust = trust_in(request.forwarded, request.client);
   for (const http::Field& field : head.fields.all()) {
-    if (field.hop_by_hop || written_anew(field.id) || drops(field, request.forwarded.style, trust) || edits.replace(field.name))
-      continue;
+    if (field.hop_by_hop || written_anew(field.id) || drops(field, request.forwarded.style, trust) || edits.replace(field.name)) continue;
     if (field.id == FieldName::max_forwards) {
       write_max_forwards(out, field, head.method);
     } else if (field.id != FieldName::expect || head.expects_continue) {
@@ -101,6 +100,7 @@ void write_response_head(HeadBuilder& out, const OutgoingResponse& response) {
       out.text("Connection: keep-alive\r\n");
     }
   }
+  if (!response.set_cookie.empty()) out.field("Set-Cookie", response.set_cookie);
   write_edits(out, response.edits);
   out.end();
 }

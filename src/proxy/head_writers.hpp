@@ -30,8 +30,9 @@ struct OutgoingResponse {
   const http::ResponseHead& head;
   const HeaderEdits& edits;
   ClientCoding coding;
-  const Exchange& exchange;  // its version and keep_alive
-  std::string_view date;     // for a response that has none (RFC 9110 §6.6.1)
+  const Exchange& exchange;       // its version and keep_alive
+  std::string_view date;          // for a response that has none (RFC 9110 §6.6.1)
+  std::string_view set_cookie{};  // of our own, where there is one
 };
 void write_response_head(HeadBuilder& out, const OutgoingResponse& response);
 // 1xx: its fields only (RFC 9110 §15.2). 101 is a response like others and names its upgrade.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "observe/message.hpp"
+#include "proxy/failure.hpp"
 #include "proxy/forwarded.hpp"
 #include "wire/http/path.hpp"
 
@@ -35,10 +36,16 @@ bool is_status_page(std::string_view path) {
 
 }  // namespace
 
-HttpProxy::HttpProxy(const Site& site, Connections& connections, Scratch& scratch, Scheduler& scheduler, WorkerMetrics& metrics,
+HttpProxy::HttpProxy(const Site& site, Connector& connector, Connections& connections, Scratch& scratch, WorkerMetrics& metrics,
                      AccessChannel* log, std::uint64_t seed)
-    : site_(site), connections_(connections), scratch_(scratch), scheduler_(scheduler), metrics_(metrics), log_(log), prng_(seed) {
-  for (const auto& pool : site.pools) views_.emplace_back(*pool);
+    : site_(site),
+      connections_(connections),
+      scratch_(scratch),
+      scheduler_(connector.scheduler()),
+      metrics_(metrics),
+      log_(log),
+      prng_(seed) {
+  for (const auto& pool : site.pools) views_.emplace_back(*pool, connector, prng_.next());
 }
 
 HttpProxy::Trip::Trip(Exchange& of, HttpProxy& proxy) : exchange(of) {
@@ -109,34 +116,41 @@ std::optional<Answer> HttpProxy::route(Trip& trip) {
   return std::nullopt;
 }
 
-// Servers in turn, until one has answered or trying another would not be safe.
+// Servers one after the other, until one has answered or trying another would not be safe, or too much.
 Task<Result<void>> HttpProxy::forward(Trip& trip) {
-  Result<void> result = fail(ErrorKind::no_server);
+  trip.pool->count_request(scheduler_.now());
+  identify(trip);
   Freshness freshness = Freshness::reuse;
-  const std::size_t tries_allowed = std::min<std::size_t>(trip.pool->pool().options().retries.tries_max, tries_max);
-  trip.server = trip.pool->pick(trip.exchange.client.ip, {});
-  while (trip.server != nullptr) {
+  Result<void> result = take_place(trip, PoolView::Turn::none);
+  if (!result && result.error().kind == ErrorKind::overloaded) result = co_await wait_for_place(trip);
+  while (result) {
     ++trip.tries;
     explain_choice(trip);
     result = co_await try_server(trip, freshness);
     if (result) break;
     const Error error = result.error();
     if (message_enabled(LogLevel::debug)) {
-      log_message(LogLevel::debug, "request {}: try {} at {} failed: {}", trip.request_id, trip.tries, trip.server->id,
+      log_message(LogLevel::debug, "request {}: try {} at {} failed: {}", trip.request_id, trip.tries, trip.server().id,
                   answer_to(error).reason);
     }
     if (error.retry == Retry::never || trip.exchange.response_started) break;
     if (error.retry == Retry::fresh_connection) {
+      // Nobody's fault, and it happens once for each connection that was of use before: not charged to the budget.
       metrics_.retries.add();
       freshness = Freshness::fresh;
+      result = {};
       continue;
     }
-    trip.tried[trip.tried_count++] = trip.server;
-    if (trip.tried_count >= tries_allowed) break;
-    Server* const next = trip.pool->pick(trip.exchange.client.ip, {trip.tried.data(), trip.tried_count});
-    if (next == nullptr) break;
+    const Another another = trip.next ? Another::taken : take_another(trip, {error.kind}, MayWait::yes);
+    if (another == Another::none) break;
     metrics_.failovers.add();
-    trip.server = next;
+    if (another == Another::full) {
+      trip.place.give_up();  // it might be the one that is waited for
+      result = co_await wait_for_place(trip);
+    } else {
+      trip.place = std::move(trip.next);
+      result = {};
+    }
   }
   co_return result;
 }
@@ -152,9 +166,9 @@ void HttpProxy::count_refusal(const http::ParseError& refusal) {
 
 void HttpProxy::explain_choice(const Trip& trip) const {
   if (!message_enabled(LogLevel::debug)) return;
-  log_message(LogLevel::debug, "request {}: {} {}{} takes route {} to pool {}, try {} at server {}", trip.request_id,
+  log_message(LogLevel::debug, "request {}: {} {}{} takes route {} to pool {}, try {} at server {} ({})", trip.request_id,
               trip.exchange.method_text, trip.exchange.authority, trip.exchange.path, trip.route->name, trip.pool->pool().options().name,
-              trip.tries, trip.server->id);
+              trip.tries, trip.server().id, name(trip.place.choice()));
 }
 
 // What became of the exchange, where its try failed.
@@ -195,12 +209,26 @@ void HttpProxy::record(const Trip& trip) {
   record.protocol = exchange.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
   if (trip.route != nullptr) record.route = trip.route->name;
   if (trip.status_page) record.route = "status page";
-  if (trip.pool != nullptr) record.pool = trip.pool->pool().options().name;
-  if (trip.server != nullptr) record.server = trip.server->id;
+  if (trip.pool != nullptr) {
+    record.pool = trip.pool->pool().options().name;
+    record.algorithm = name(trip.pool->pool().options().algorithm);
+  }
+  if (trip.place) {
+    record.server = trip.server().id;
+    if (trip.place.choice() != Choice::algorithm) record.choice = name(trip.place.choice());
+    if (trip.hedge_won) record.choice = "hedge";
+  }
+  std::array<FailedTry, tries_max> failed_tries;
+  for (std::size_t i = 0; i < trip.failed_count(); ++i) {
+    const Failed& why = trip.failed->why[i];
+    failed_tries[i] = {trip.failed->servers[i]->id, in_words(why.kind, why.status)};
+  }
+  record.failed_tries = std::span(failed_tries).first(trip.failed_count());
   record.tries = trip.tries;
   record.request_id = trip.request_id;
   record.user_agent = exchange.user_agent;
   if (trip.failure != nullptr) record.failure = trip.failure;
+  record.queue_time = trip.queue_time;
   record.connect_time = trip.connect_time;
   record.first_byte_time = trip.first_byte_time;
   log_->write(record);

@@ -3,20 +3,24 @@
 #pragma once
 
 #include <array>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "base/prng.hpp"
 #include "observe/access_channel.hpp"
 #include "observe/metrics.hpp"
 #include "proxy/error_response.hpp"
 #include "proxy/head_writers.hpp"
+#include "proxy/hedge.hpp"
 #include "proxy/relay.hpp"
 #include "proxy/site.hpp"
+#include "runtime/block_pool.hpp"
 #include "runtime/buffer.hpp"
 #include "session/exchange.hpp"
 #include "upstream/connections.hpp"
+#include "upstream/pool_view.hpp"
 #include "wire/http/date.hpp"
 
 namespace steelyard {
@@ -24,7 +28,7 @@ namespace steelyard {
 class HttpProxy final : public ExchangeHandler {
  public:
   // `log` may be nullptr.
-  HttpProxy(const Site& site, Connections& connections, Scratch& scratch, Scheduler& scheduler, WorkerMetrics& metrics, AccessChannel* log,
+  HttpProxy(const Site& site, Connector& connector, Connections& connections, Scratch& scratch, WorkerMetrics& metrics, AccessChannel* log,
             std::uint64_t seed);
 
   Task<void> serve(Exchange& exchange) override;
@@ -34,6 +38,17 @@ class HttpProxy final : public ExchangeHandler {
   static constexpr std::size_t request_id_max = 64;    // of a client's own
   static constexpr std::size_t request_id_bytes = 16;  // of ours
   enum class Freshness : std::uint8_t { reuse, fresh };
+  // How a try failed: an error or, where that is `rejected`, a status.
+  struct Failed {
+    ErrorKind kind = ErrorKind::system;
+    std::uint16_t status = 0;
+  };
+  // The servers that have failed an exchange, and how. Most exchanges never need one.
+  struct FailedServers : PoolAllocated {
+    std::array<Server*, tries_max> servers{};
+    std::array<Failed, tries_max> why{};
+    std::size_t count = 0;
+  };
 
   // One exchange on its way through the proxy.
   struct Trip {
@@ -43,19 +58,26 @@ class HttpProxy final : public ExchangeHandler {
     const Site::Route* route = nullptr;
     PoolView* pool = nullptr;
     Instant total_deadline = never;
-    std::array<Server*, tries_max> tried{};
-    std::size_t tried_count = 0;
-    std::uint32_t tries = 0;
-    Server* server = nullptr;  // of the try under way, or the last one
+    Place place;                // at the server of the try under way, or the last one
+    Place next;                 // at the server of the next try, where that is decided
+    Server* session = nullptr;  // whom the client's cookie names
+    std::uint64_t key_hash = 0;
+    std::unique_ptr<FailedServers> failed;
+    std::uint8_t tries = 0;
+    std::uint32_t active = 0;  // exchanges under way at the server when the try began
+    Instant try_start;
+    bool connected = false;  // the try has, or had, a connection
+    bool hedge_won = false;
+    std::unique_ptr<Hedge> hedge;
     ServerConnectionPtr connection;
-    Buffer request;         // the head as it goes out, and the body that had arrived with the client's
-    Buffer path;            // normalised, where that differs from what was received
-    bool replayable = true; // `request` is all of it
-    Result<void> upload{};  // how sending the rest of the body went
+    Buffer request;          // the head as it goes out, and the body that had arrived with the client's
+    Buffer path;             // normalised, where that differs from what was received
+    bool replayable = true;  // `request` is all of it
+    Result<void> upload{};   // how sending the rest of the body went
     bool upload_done = true;
-    bool uploading = false;       // more of the body is being sent
+    bool uploading = false;         // more of the body is being sent
     Instant head_deadline = never;  // for the head of the next response
-    bool answered = false;        // a byte of a response has arrived
+    bool answered = false;          // a byte of a response has arrived
     bool waits_for_head = false;
     std::array<char, request_id_bytes> request_id_memory;
     std::string_view request_id;
@@ -65,16 +87,22 @@ class HttpProxy final : public ExchangeHandler {
     bool status_page = false;
     const char* failure = nullptr;
     std::uint64_t response_bytes = 0;
+    Duration queue_time{0};
     Duration connect_time{0};
     Duration first_byte_time{0};
+
+    [[nodiscard]] Server& server() const { return *place.server(); }
+    [[nodiscard]] std::size_t failed_count() const { return failed ? failed->count : 0; }
+    [[nodiscard]] PickRequest pick_request(bool repeatable) const {
+      return {key_hash, session, repeatable,
+              failed ? std::span<Server* const>(failed->servers).first(failed->count) : std::span<Server* const>{}};
+    }
   };
 
   // The phases, in their order.
   [[nodiscard]] std::optional<Answer> route(Trip& trip);
   Task<Result<void>> forward(Trip& trip);
-  Task<Result<void>> try_server(Trip& trip, Freshness freshness);
   void count_refusal(const http::ParseError& refusal);
-  void count_timeout(const Trip& trip, Limit limit);
   void explain_choice(const Trip& trip) const;
   void settle(Trip& trip, const Result<void>& result);
   void record(const Trip& trip);
@@ -82,20 +110,51 @@ class HttpProxy final : public ExchangeHandler {
   Task<void> answer(Trip& trip, Answer answer);
   Task<void> answer_status_page(Trip& trip);
 
+  // Which server, and whether another one (http_choice.cpp).
+  enum class Another : std::uint8_t { none, taken, full };
+  void identify(Trip& trip) const;
+  Result<void> take_place(Trip& trip, PoolView::Turn turn);
+  Task<Result<void>> wait_for_place(Trip& trip);
+  enum class MayWait : bool { no, yes };
+  Another take_another(Trip& trip, Failed failed, MayWait may_wait);
+  bool is_retried(Trip& trip, int status);
+  [[nodiscard]] bool is_repeatable(const Trip& trip) const;
+  void report(const Trip& trip, const Result<void>& result) const;
+  [[nodiscard]] Moment moment() const { return {scheduler_.now(), scheduler_.unix_us() / 1'000'000}; }
+
+  // Waiting for an answer (http_wait.cpp).
+  // How long an answer is waited for without doing anything about it.
+  struct Patience {
+    Instant with_try = never;       // then another server is asked instead
+    Instant without_hedge = never;  // then another server is asked, too
+  };
+  Task<Result<std::span<char>>> receive_head(Trip& trip, Buffer& received);
+  Result<void> on_late_answer(Trip& trip, Patience& patience);
+  [[nodiscard]] Instant first_byte_deadline(const Trip& trip) const;
+  [[nodiscard]] Instant this_try_deadline(const Trip& trip) const;
+  [[nodiscard]] Error before_answer(const Trip& trip, Error error) const;
+  void count_timeout(const Trip& trip, Limit limit);
+
+  // A second try beside one that takes long (http_hedge.cpp).
+  [[nodiscard]] Instant hedge_time(const Trip& trip) const;
+  void start_hedge(Trip& trip);
+  void go_over_to_hedge(Trip& trip);
+  Task<void> end_hedge(Trip& trip);
+
   // A try at one server (http_try.cpp).
+  Task<Result<void>> try_server(Trip& trip, Freshness freshness);
   Result<void> build_request(Trip& trip);
   ServerConnectionPtr take_idle(Trip& trip);
   Task<void> upload_rest(Trip& trip, StreamWriter& to_server);
   Task<Result<void>> receive_and_pass_on(Trip& trip, StreamWriter& to_server);
-  Task<Result<std::span<char>>> receive_head(Trip& trip, Buffer& received);
   Result<void> pass_interim(Trip& trip);
+  void keep_rejected(Trip& trip, std::span<char> after_head);
   Task<Result<void>> pass_response(Trip& trip, std::span<char> after_head);
   Task<Result<void>> pass_tunnel(Trip& trip, std::span<char> after_head, StreamWriter& to_server);
   std::span<const char> first_bytes(const BodyReader& body, const BodyReader::Piece& piece, ClientCoding coding);
   std::span<const char> placed_before(std::string_view head, std::span<const char> body);
-  [[nodiscard]] Error before_answer(const Trip& trip, Error error) const;
   [[nodiscard]] bool is_gone(const Stream& client) const;
-  [[nodiscard]] Instant first_byte_deadline(const Trip& trip) const;
+  [[nodiscard]] std::string_view new_session(const Trip& trip) const;
   [[nodiscard]] RelayBounds bounds(const Trip& trip) const;
   [[nodiscard]] std::string_view date() { return date_.at(scheduler_.unix_us()); }
 
@@ -107,7 +166,7 @@ class HttpProxy final : public ExchangeHandler {
   AccessChannel* log_;
   Prng prng_;
   Pipes pipes_;
-  std::vector<PoolView> views_;     // of site_.pools
+  std::deque<PoolView> views_;        // of site_.pools
   http::ResponseHead response_head_;  // of whichever response was parsed last; valid until the next co_await
   http::DateText date_;
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/ascii.hpp"
+#include "proxy/failure.hpp"
 #include "proxy/http_proxy.hpp"
 #include "runtime/child.hpp"
 #include "wire/http1/parse.hpp"
@@ -10,18 +11,6 @@ namespace steelyard {
 namespace {
 
 constexpr int interim_max = 16;
-constexpr Duration unwatched_wait = 20ms;
-
-class ActiveExchange {
- public:
-  explicit ActiveExchange(Server& server) : server_(server) { server_.active.fetch_add(1, std::memory_order_relaxed); }
-  ActiveExchange(const ActiveExchange&) = delete;
-  ActiveExchange& operator=(const ActiveExchange&) = delete;
-  ~ActiveExchange() { server_.active.fetch_sub(1, std::memory_order_relaxed); }
-
- private:
-  Server& server_;
-};
 
 ClientCoding coding_for(const http::ResponseHead& head, std::uint8_t client_version_minor) {
   switch (head.body.kind) {
@@ -48,28 +37,34 @@ bool offers(std::string_view offered, std::string_view chosen) {
 
 Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
   Exchange& exchange = trip.exchange;
-  Server& server = *trip.server;
-  const ActiveExchange active(server);
+  Server& server = trip.server();
   ServerMetrics& server_metrics = connections_.metrics_of(server);
   server_metrics.requests.add();
   trip.upload = {};
+  trip.try_start = scheduler_.now();
+  trip.active = server.load.active.load(std::memory_order_relaxed);
+  trip.connected = false;
   const auto built = build_request(trip);
   if (!built) co_return built;
 
   if (freshness == Freshness::reuse) trip.connection = take_idle(trip);
   if (!trip.connection) {
-    const Instant begun = scheduler_.now();
-    exchange.fiber.set_deadline(std::min(begun + site_.timeouts.connect, trip.total_deadline));
+    exchange.fiber.set_deadline(std::min(trip.try_start + site_.timeouts.connect, trip.total_deadline));
     auto connected = co_await connections_.connect(server);
-    trip.connect_time = scheduler_.now() - begun;
+    trip.connect_time = scheduler_.now() - trip.try_start;
     if (!connected) {
       server_metrics.failures.add();
-      if (connected.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::connect_timeout);
-      co_return std::unexpected(connected.error());
+      Error error = connected.error();
+      if (error.kind == ErrorKind::timed_out) count_timeout(trip, Limit::connect_timeout);
+      if (!trip.pool->pool().options().retries.on_connect) error.retry = Retry::never;
+      const Result<void> failed = std::unexpected(error);
+      report(trip, failed);
+      co_return failed;
     }
     trip.connection = std::move(*connected);
   }
 
+  trip.connected = true;
   StreamWriter to_server(trip.connection->stream(), Side::server);
   Result<void> result = to_server.send(trip.request.view());
   Child upload(scheduler_);
@@ -96,24 +91,27 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
 
   if (result) {
     trip.connection.reset();
+    report(trip, result);
     co_return result;
   }
-  server_metrics.failures.add();
   Error error = result.error();
+  if (error.kind != ErrorKind::rejected) server_metrics.failures.add();
   // Not a byte of the request has left: no server can have acted on it, whatever its method.
   if (to_server.sent_bytes() == 0 && error.side == Side::server && trip.replayable) {
     error.retry = trip.connection->reused() ? Retry::fresh_connection : Retry::any;
   }
   trip.connection.reset();
-  co_return std::unexpected(error);
+  result = std::unexpected(error);
+  report(trip, result);
+  co_return result;
 }
 
 // A kept connection. A request that must not be sent twice gets one only after a look at it: its server may have closed it
 // without our having been told yet, and then nobody could say whether the request was acted on.
 ServerConnectionPtr HttpProxy::take_idle(Trip& trip) {
   for (;;) {
-    ServerConnectionPtr connection = connections_.take_idle(*trip.server);
-    const bool repeatable = http::is_idempotent(trip.exchange.method) && trip.exchange.body.done();
+    ServerConnectionPtr connection = connections_.take_idle(trip.server());
+    const bool repeatable = trip.exchange.body.done() && is_repeatable(trip);
     if (!connection || repeatable || connection->stream().quiet()) return connection;
   }
 }
@@ -129,7 +127,7 @@ Result<void> HttpProxy::build_request(Trip& trip) {
                            .path = trip.path.empty() ? head.path : trip.path.view(),
                            .route = *trip.route->heads,
                            .forwarded = site_.forwarded,
-                           .server = *trip.server,
+                           .server = trip.server(),
                            .client = exchange.client.ip,
                            .request_id = trip.request_id});
   if (out.overflowed()) return fail(ErrorKind::system);
@@ -174,15 +172,12 @@ bool HttpProxy::is_gone(const Stream& client) const {
   return client.broken() || (client.peer_ended() && site_.http.client_half_close == HalfClose::abort);
 }
 
-Instant HttpProxy::first_byte_deadline(const Trip& trip) const {
-  return std::min(scheduler_.now() + trip.route->first_byte_timeout, trip.total_deadline);
-}
-
 // Receives responses until the final one has been passed on.
 Task<Result<void>> HttpProxy::receive_and_pass_on(Trip& trip, StreamWriter& to_server) {
   Buffer received;
   for (int interim = 0; interim <= interim_max; ++interim) {
     const auto head = co_await receive_head(trip, received);
+    if (!head && trip.hedge) co_await end_hedge(trip);
     if (!head) co_return std::unexpected(head.error());
     const int status = response_head_.status;
     if (status == 101) {
@@ -194,6 +189,15 @@ Task<Result<void>> HttpProxy::receive_and_pass_on(Trip& trip, StreamWriter& to_s
       if (stale.retry == Retry::fresh_connection) co_return std::unexpected(stale);
     }
     if (status >= 200) {
+      if (is_retried(trip, status)) {
+        keep_rejected(trip, *head);
+        co_return fail(ErrorKind::rejected, Side::server, Retry::any, status);
+      }
+      if (!speaks_against_server(status)) {
+        const Duration latency = scheduler_.now() - trip.try_start;
+        trip.server().load.estimate.on_answer(latency, trip.active, scheduler_.now());
+        trip.pool->pool().answer_time_p95().add(latency);
+      }
       const auto passed = co_await pass_response(trip, *head);
       co_return passed;
     }
@@ -207,74 +211,19 @@ Task<Result<void>> HttpProxy::receive_and_pass_on(Trip& trip, StreamWriter& to_s
   co_return fail(ErrorKind::malformed, Side::server);
 }
 
-// Until a response's head is complete: response_head_ views into the scratch, and so does what is returned, the bytes after
-// the head. `received` holds what arrived before, over waits; after an interim response that may be a whole head.
-Task<Result<std::span<char>>> HttpProxy::receive_head(Trip& trip, Buffer& received) {
-  Stream& stream = trip.connection->stream();
-  const std::span<char> memory = scratch_.data();
-  http1::ScanState scan;
-  bool unparsed = !received.empty();
-  trip.head_deadline = trip.uploading ? trip.total_deadline : first_byte_deadline(trip);
-  for (;;) {
-    std::size_t have = received.size();
-    if (have != 0) std::memcpy(memory.data(), received.data(), have);
-    if (!unparsed) {
-      const auto got = stream.read(memory.subspan(have));
-      unparsed = got && *got != 0;
-      if (unparsed) have += *got;
-      if (got && *got == 0) co_return std::unexpected(before_answer(trip, {ErrorKind::closed, Side::server}));
-      if (!got && got.error().kind != ErrorKind::would_block) co_return std::unexpected(before_answer(trip, got.error()));
-    }
-    if (unparsed) {
-      if (trip.first_byte_time == Duration{0}) trip.first_byte_time = scheduler_.now() - trip.exchange.start;
-      const auto parsed = http1::parse_response({memory.data(), have}, scan, site_.http.head, trip.exchange.method, response_head_);
-      if (!parsed) co_return fail(ErrorKind::malformed, Side::server);
-      received.release();
-      if (*parsed != 0) co_return memory.subspan(*parsed, have - *parsed);
-      received.append(memory.first(have));
-      trip.answered = true;
-      unparsed = false;
-      continue;
-    }
-    trip.waits_for_head = true;
-    // A client is watched only once its answer takes a while: most never need it, and a connection that serves one request and
-    // is closed is spared two system calls.
-    Stream& client = trip.exchange.response.stream();
-    const Instant patience = client.watched() ? never : scheduler_.now() + unwatched_wait;
-    trip.exchange.fiber.set_deadline(std::min(trip.head_deadline, patience));
-    const WaitResult waited = co_await stream.readable();
-    trip.waits_for_head = false;
-    if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
-    if (waited == WaitResult::timed_out && scheduler_.now() < trip.head_deadline) {
-      client.watch();
-      continue;
-    }
-    if (waited == WaitResult::timed_out) {
-      count_timeout(trip, Limit::first_byte_timeout);
-      co_return fail(ErrorKind::timed_out, Side::server);
-    }
-  }
-}
-
-// A deadline that passed is the phase's own, or the whole exchange's where that came first.
-void HttpProxy::count_timeout(const Trip& trip, Limit limit) {
-  metrics_.hit(scheduler_.now() >= trip.total_deadline ? Limit::total_timeout : limit);
-}
-
-// A failure while waiting for the answer: whether the request may be sent again. Once a byte has been answered it may not;
-// before that it may if repeating does no harm and all of it is still here (RFC 9110 §9.2.2).
-Error HttpProxy::before_answer(const Trip& trip, Error error) const {
-  error.side = Side::server;
-  const bool repeatable = !trip.answered && trip.replayable && http::is_idempotent(trip.exchange.method);
-  error.retry = !repeatable ? Retry::never : trip.connection->reused() ? Retry::fresh_connection : Retry::any;
-  return error;
-}
-
 Result<void> HttpProxy::pass_interim(Trip& trip) {
   if (trip.exchange.version_minor == 0) return {};  // HTTP/1.0 knows no 1xx (RFC 9110 §15.2)
   HeadBuilder out(scratch_.head());
   write_interim_head(out, response_head_);
   return trip.exchange.response.send(out.view());
+}
+
+// An answer that the client will not see. Its connection is still good where all of it is here already.
+void HttpProxy::keep_rejected(Trip& trip, std::span<char> after_head) {
+  BodyReader body(trip.connection->stream(), response_head_.body, Side::server);
+  const auto piece = body.take(after_head);
+  const bool whole = piece && body.done() && !body.overran() && response_head_.body.kind != http::BodyKind::until_close;
+  if (whole && response_head_.keep_alive) connections_.keep(std::move(trip.connection), trip.pool->pool().options().keepalive);
 }
 
 // Sends the head and what there is of the body in one piece, then relays the rest. Keeps the server's connection when nothing
@@ -293,7 +242,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
   const bool keeps_alive = head.keep_alive && head.body.kind != http::BodyKind::until_close;
 
   HeadBuilder out(scratch_.head());
-  write_response_head(out, {head, trip.route->heads->response_headers, coding, exchange, date()});
+  write_response_head(out, {head, trip.route->heads->response_headers, coding, exchange, date(), new_session(trip)});
   if (out.overflowed()) co_return fail(ErrorKind::too_large, Side::server);
   trip.answered = true;
   trip.status = static_cast<std::uint16_t>(head.status);
@@ -342,7 +291,7 @@ Task<Result<void>> HttpProxy::pass_tunnel(Trip& trip, std::span<char> after_head
   if (!trip.upload_done) co_return fail(ErrorKind::malformed, Side::server);
   exchange.keep_alive = false;
   HeadBuilder out(scratch_.head());
-  write_response_head(out, {response_head_, trip.route->heads->response_headers, ClientCoding::none, exchange, date()});
+  write_response_head(out, {response_head_, trip.route->heads->response_headers, ClientCoding::none, exchange, date(), new_session(trip)});
   if (out.overflowed()) co_return fail(ErrorKind::too_large, Side::server);
   trip.answered = true;
   trip.status = 101;

@@ -43,6 +43,7 @@ struct RouteOptions {
   std::optional<Duration> first_byte_timeout;  // instead of the listener's
   std::optional<Duration> total_timeout;
   std::optional<std::uint64_t> body_bytes_max;
+  bool repeat_any = false;  // requests of any method may be sent again: the servers recognise repetitions
 };
 
 enum class ForwardedStyle : std::uint8_t { x_forwarded, forwarded, both, off };

@@ -37,6 +37,7 @@ Site::Site(std::vector<RouteOptions> route_options, std::vector<std::shared_ptr<
                       .first_byte_timeout = options.first_byte_timeout.value_or(timeouts.first_byte),
                       .total_timeout = options.total_timeout.value_or(timeouts.total),
                       .body_bytes_max = options.body_bytes_max.value_or(http.body_bytes_max),
+                      .repeat_any = options.repeat_any,
                       .heads = changes_heads(options) ? &options : &says_nothing});
   }
 }

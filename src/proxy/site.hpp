@@ -24,6 +24,7 @@ struct Site {
     Duration first_byte_timeout{};
     Duration total_timeout{};
     std::uint64_t body_bytes_max = unlimited;
+    bool repeat_any = false;
     // What it says about heads. All routes that leave them alone share the options of a route that says nothing.
     const RouteOptions* heads = nullptr;
   };

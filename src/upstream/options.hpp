@@ -47,11 +47,11 @@ struct HealthOptions {
   CheckKind kind = CheckKind::http;  // tcp: a connection that is accepted is healthy, and nothing is sent
   std::string method = "GET";
   std::string path = "/health";
-  std::string host;  // the Host field; "": the server's own address
-  std::vector<std::pair<std::string, std::string>> headers;
+  std::string host{};  // the Host field; "": the server's own address
+  std::vector<std::pair<std::string, std::string>> headers{};
   std::vector<StatusRange> expect{{200, 200}};
-  std::vector<StatusRange> drain_on;  // a server that answers so asks for no new traffic
-  std::string body;                   // a text that the answer's body must contain; "": anything
+  std::vector<StatusRange> drain_on{};  // a server that answers so asks for no new traffic
+  std::string body{};                   // a text that the answer's body must contain; "": anything
   Duration interval = 5s;
   double jitter = 0.1;  // of the interval, either way
   Duration timeout = 2s;
@@ -102,20 +102,20 @@ struct StickyOptions {
 enum class WhenAllDown : std::uint8_t { refuse, try_all };
 
 struct PoolOptions {
-  std::string name;
+  std::string name{};
   Algorithm algorithm = Algorithm::adaptive;
-  balance::HashKeyOptions hash_key;  // for Algorithm::hash
-  double hash_load_max = 1.25;       // of the mean load, for Algorithm::hash
-  std::vector<ServerOptions> servers;
-  std::optional<HealthOptions> health;  // without it servers are taken as healthy until they fail
+  balance::HashKeyOptions hash_key{};  // for Algorithm::hash
+  double hash_load_max = 1.25;         // of the mean load, for Algorithm::hash
+  std::vector<ServerOptions> servers{};
+  std::optional<HealthOptions> health{};  // without it servers are taken as healthy until they fail
   std::optional<OutlierOptions> outliers = OutlierOptions{};
   WhenAllDown when_all_down = WhenAllDown::refuse;
-  balance::SlowStartOptions slow_start;
-  KeepaliveOptions keepalive;
-  RetryOptions retries;
-  std::optional<HedgeOptions> hedging;
-  QueueOptions queue;
-  std::optional<StickyOptions> sticky;
+  balance::SlowStartOptions slow_start{};
+  KeepaliveOptions keepalive{};
+  RetryOptions retries{};
+  std::optional<HedgeOptions> hedging{};
+  QueueOptions queue{};
+  std::optional<StickyOptions> sticky{};
 };
 
 }  // namespace steelyard

@@ -1,125 +1,136 @@
 #include "upstream/prober.hpp"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <utility>
 
 #include "observe/message.hpp"
-#include "runtime/buffer.hpp"
-#include "wire/http1/parse.hpp"
 
 namespace steelyard {
 namespace {
 
-constexpr double jitter = 0.1;  // of the interval, either way, so that checks of many servers drift apart
+using Kind = CheckVerdict::Kind;
 
-std::string in_words(const Error& error, Duration timeout) {
-  switch (error.kind) {
-    case ErrorKind::refused: return "connection refused";
-    case ErrorKind::timed_out: return fmt::format("no answer within {} ms", timeout / 1ms);
-    case ErrorKind::reset: return "connection reset";
-    case ErrorKind::closed: return "connection closed without an answer";
-    case ErrorKind::unreachable: return "unreachable";
-    case ErrorKind::resources: return "this process has no descriptors or memory left";
-    default: return fmt::format("network error {}", error.os_code);
-  }
-}
+// Between the first checks of two servers, where that many fit into an interval: a small pool is known practically at once, and a
+// large one does not burst. Where traffic waits for them they come faster.
+constexpr Duration first_gap = 5ms;
+constexpr Duration first_gap_before_traffic = 500us;
+// Checks become due at multiples of this, or of a hundredth of a shorter interval, so that those of a large pool share wake-ups.
+constexpr Duration grid_max = 10ms;
 
 }  // namespace
 
-Prober::Prober(Connector& connector, Pool& pool, std::uint64_t seed, std::function<std::int64_t()> unix_time)
-    : connector_(connector),
-      pool_(pool),
-      options_(pool.options().health.value_or(HealthOptions{})),
-      prng_(seed),
-      unix_time_(std::move(unix_time)) {
-  for (const auto& server : pool.servers()) checks_.push_back(std::make_unique<Check>(*this, *server));
+Prober::Prober(Connector& connector, Pool& pool, std::uint64_t seed, CheckSink sink)
+    : connector_(connector), pool_(pool), options_(pool.options().health.value_or(HealthOptions{})), prng_(seed), sink_(std::move(sink)) {
+  for (const auto& server : pool.servers()) probes_.push_back(std::make_unique<Probe>(*this, *server));
 }
 
 Prober::~Prober() { SY_ASSERT(running_ == 0); }
 
 void Prober::start() {
-  for (const auto& check : checks_) {
+  if (probes_.empty()) return;
+  const Duration fast = options_.before_traffic ? first_gap_before_traffic : first_gap;
+  const Duration gap = std::min(fast, options_.interval / static_cast<std::int64_t>(probes_.size()));
+  Instant first = connector_.scheduler().now();
+  for (const auto& probe : probes_) {
     ++running_;
-    check->start();
+    probe->start(first);
+    first = first + gap;
   }
 }
 
 void Prober::stop() {
-  for (const auto& check : checks_) check->stop();
+  for (const auto& probe : probes_) probe->stop();
 }
 
-Prober::Check::Check(Prober& prober, Server& server) : prober_(prober), server_(server), fiber_(prober.connector_.scheduler(), *this) {}
-
-Task<void> Prober::Check::run() {
-  Scheduler& scheduler = fiber_.scheduler();
-  while (fiber_.cause() == Cause::none) {
-    fiber_.set_deadline(scheduler.now() + prober_.options_.timeout);
-    const Verdict verdict = co_await ask();
-    if (fiber_.cause() != Cause::none) co_return;
-    judge(verdict);
-    const double factor = 1.0 - jitter + 2 * jitter * static_cast<double>(prober_.prng_.below(1000)) / 1000.0;
-    fiber_.set_deadline(scheduler.now() +
-                        Duration(static_cast<std::int64_t>(static_cast<double>(prober_.options_.interval.count()) * factor)));
-    co_await until_deadline();
+bool Prober::begin_or_queue(Probe& probe) {
+  if (under_way_ == checks_under_way_max) {
+    queue_.push_back(&probe);
+    return false;
   }
+  ++under_way_;
+  return true;
 }
 
-Task<Prober::Verdict> Prober::Check::ask() {
-  auto stream = prober_.connector_.connect(server_.address);
-  if (!stream) co_return in_words(stream.error(), prober_.options_.timeout);
-  const WaitResult waited = co_await (*stream)->writable();
-  const auto connected = waited == WaitResult::done ? (*stream)->connect_result() : fail(error_of(waited));
-  if (!connected) co_return in_words(connected.error(), prober_.options_.timeout);
-  Verdict verdict = co_await exchange(**stream);
-  co_return verdict;
+// The turn goes to who has waited longest.
+void Prober::end_turn() {
+  if (queue_.empty()) {
+    --under_way_;
+    return;
+  }
+  Probe* const next = queue_.front();
+  queue_.pop_front();
+  next->take_turn();
 }
 
-Task<Prober::Verdict> Prober::Check::exchange(Stream& stream) {
-  const std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: steelyard-health\r\nConnection: close\r\n\r\n",
-                                          prober_.options_.path, server_.authority);
-  // A request this short fits into any new connection's buffer.
-  const auto sent = stream.write(request);
-  if (!sent) co_return in_words(sent.error(), prober_.options_.timeout);
-  Buffer received;
-  http1::ScanState scan;
-  char memory[1024];
+// From one beginning to the next, however long the check takes.
+Instant Prober::draw_due(Instant begun) {
+  constexpr std::uint64_t steps = 1'000'000;
+  const double either_way = 2 * static_cast<double>(prng_.below(steps + 1)) / steps - 1;
+  const double factor = 1 + options_.jitter * either_way;
+  Instant due = begun + Duration(static_cast<std::int64_t>(static_cast<double>(options_.interval.count()) * factor));
+  // To the grid towards the interval itself, so that the jitter stays within its bounds.
+  const std::int64_t grid_ns = std::clamp<Duration>(options_.interval / 100, 1ns, grid_max).count();
+  const std::int64_t beyond_ns = due.ns % grid_ns;
+  if (beyond_ns != 0) due.ns += factor < 1 ? grid_ns - beyond_ns : -beyond_ns;
+  return due;
+}
+
+Prober::Probe::Probe(Prober& prober, Server& server)
+    : prober_(prober), server_(server), check_(prober.options_, server), fiber_(prober.connector_.scheduler(), *this) {}
+
+Task<void> Prober::Probe::run(Instant due) {
   for (;;) {
-    const auto got = stream.read(memory);
-    if (!got && got.error().kind != ErrorKind::would_block) co_return in_words(got.error(), prober_.options_.timeout);
-    if (got && *got == 0) co_return in_words({ErrorKind::closed}, prober_.options_.timeout);
-    if (got) {
-      received.append(std::span<const char>(memory, *got));
-      // Interim answers are no verdict.
-      while (!received.empty()) {
-        const auto parsed = http1::parse_response(received.view(), scan, {}, http::Method::get, prober_.head_);
-        if (!parsed) co_return fmt::format("not an HTTP answer: {}", parsed.error().reason);
-        if (*parsed == 0) break;
-        const int status = prober_.head_.status;
-        if (status == 200) co_return std::nullopt;
-        if (status >= 200) co_return fmt::format("answered {} to GET {}, not 200", status, prober_.options_.path);
-        received.consume(*parsed);
-        scan = {};
-      }
-      continue;
+    fiber_.set_deadline(due);
+    co_await until_deadline();
+    if (fiber_.cause() == Cause::none && !prober_.begin_or_queue(*this)) {
+      fiber_.clear_deadline();
+      co_await until_deadline();
     }
-    const WaitResult waited = co_await stream.readable();
-    if (waited != WaitResult::done) co_return in_words({error_of(waited)}, prober_.options_.timeout);
+    if (fiber_.cause() != Cause::none) co_return;
+    due = prober_.draw_due(fiber_.scheduler().now());
+    CheckVerdict verdict = co_await check_.run(prober_.connector_);
+    if (fiber_.cause() != Cause::none) co_return;
+    prober_.end_turn();
+    judge(std::move(verdict));
   }
 }
 
-void Prober::Check::judge(const Verdict& verdict) {
-  const auto change = verdict ? threshold_.on_failure(prober_.options_.fall) : threshold_.on_success(prober_.options_.rise);
+void Prober::Probe::judge(CheckVerdict verdict) {
+  const HealthOptions& options = prober_.options_;
+  if (message_enabled(LogLevel::debug)) {
+    log_message(LogLevel::debug, "health: {}/{}: {}", prober_.pool_.options().name, server_.id, verdict.reason);
+  }
+  if (verdict.kind == Kind::none) {
+    log_message_limited(LogLevel::warning, "health", "pool {}: servers cannot be checked: {}", prober_.pool_.options().name,
+                        verdict.reason);
+    return;
+  }
+  const Health health_before = health_;
+  const bool drained_before = draining_;
+  const bool failed = verdict.kind == Kind::unhealthy;
+  // Where traffic waits for the first check, one that fails has kept the server out already.
+  const bool kept_out = options.before_traffic && health_ == Health::unknown;
+  const auto change = failed ? threshold_.on_failure(kept_out ? 1 : options.fall) : threshold_.on_success(options.rise);
+  if (change == Threshold::Change::down) health_ = Health::unhealthy;
+  if (!failed && threshold_.is_up()) {
+    health_ = Health::healthy;
+    draining_ = verdict.kind == Kind::drain;
+  }
+  if (health_ == health_before && draining_ == drained_before) return;
+  log_change(health_before, verdict);
+  prober_.sink_(server_, {health_, draining_, std::move(verdict.reason)});
+}
+
+void Prober::Probe::log_change(Health health_before, const CheckVerdict& verdict) const {
   const std::string& pool = prober_.pool_.options().name;
-  if (message_enabled(LogLevel::debug)) log_message(LogLevel::debug, "health: {}/{}: {}", pool, server_.id, verdict ? *verdict : "ok");
-  if (change == Threshold::Change::down) {
-    log_message(LogLevel::warning, "server {}/{} is unhealthy: {}", pool, server_.id, *verdict);
-    prober_.pool_.set_health(server_, Health::unhealthy, *verdict, prober_.unix_time_());
-  } else if (change == Threshold::Change::up) {
-    log_message(LogLevel::info, "server {}/{} is healthy again", pool, server_.id);
-    prober_.pool_.set_health(server_, Health::healthy, "health check passed", prober_.unix_time_());
-  } else if (threshold_.is_up() && !verdict && server_.health().health == Health::unknown) {
-    prober_.pool_.set_health(server_, Health::healthy, "health check passed", prober_.unix_time_());
+  if (health_ == Health::unhealthy) {
+    return log_message(LogLevel::warning, "server {}/{} is unhealthy: {}", pool, server_.id, verdict.reason);
+  }
+  if (health_before == Health::unhealthy) log_message(LogLevel::info, "server {}/{} is healthy again", pool, server_.id);
+  if (draining_) {
+    log_message(LogLevel::info, "server {}/{} asks for no new traffic: {}", pool, server_.id, verdict.reason);
+  } else if (health_before == Health::healthy) {
+    log_message(LogLevel::info, "server {}/{} takes new traffic again", pool, server_.id);
   }
 }
 

@@ -1,7 +1,10 @@
-// Active health checks of one pool: a fiber for each server asks it at its interval and tells the pool when the answer has
-// changed often enough. Lives on the control thread, owned by app/.
+// Active health checks of one pool: a fiber for each server checks it at its interval and reports when the answers have changed
+// often enough. Checks are spread over the interval, and only so many are under way at once. Lives on the control thread, owned by
+// app/.
 #pragma once
 
+#include <cstddef>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,15 +14,20 @@
 #include "decide/health/threshold.hpp"
 #include "net/stream.hpp"
 #include "runtime/task.hpp"
+#include "upstream/check.hpp"
 #include "upstream/pool.hpp"
-#include "wire/http/message.hpp"
 
 namespace steelyard {
 
+// Told on the control thread when health or draining has changed.
+using CheckSink = std::function<void(Server& server, const CheckReport& report)>;
+
 class Prober {
  public:
-  // `unix_time` tells the seconds since 1970, for people to read.
-  Prober(Connector& connector, Pool& pool, std::uint64_t seed, std::function<std::int64_t()> unix_time);
+  // Further checks wait until one of these has ended: each holds a descriptor.
+  static constexpr std::size_t checks_under_way_max = 256;
+
+  Prober(Connector& connector, Pool& pool, std::uint64_t seed, CheckSink sink);
   ~Prober();
 
   void start();
@@ -28,36 +36,45 @@ class Prober {
   [[nodiscard]] bool running() const { return running_ > 0; }
 
  private:
-  // Nothing when the server is healthy, else why not.
-  using Verdict = std::optional<std::string>;
-
-  class Check final : private Fiber::Owner {
+  // The checks of one server, one after the other.
+  class Probe final : private Fiber::Owner {
    public:
-    Check(Prober& prober, Server& server);
-    void start() { fiber_.start(run()); }
+    Probe(Prober& prober, Server& server);
+    void start(Instant first) { fiber_.start(run(first)); }
     void stop() { fiber_.cancel(Cause::shutdown); }
+    // The check that waits for its turn may begin.
+    void take_turn() { fiber_.interrupt(); }
 
    private:
-    Task<void> run();
-    Task<Verdict> ask();
-    Task<Verdict> exchange(Stream& stream);
-    void judge(const Verdict& verdict);
+    Task<void> run(Instant due);
+    void judge(CheckVerdict verdict);
+    void log_change(Health health_before, const CheckVerdict& verdict) const;
     void on_finished(Fiber& /*fiber*/) override { --prober_.running_; }
 
     Prober& prober_;
     Server& server_;
+    const ServerCheck check_;
     Threshold threshold_;
+    Health health_ = Health::unknown;
+    bool draining_ = false;
     Fiber fiber_;
   };
+
+  // False: it is in the queue and will be given its turn.
+  bool begin_or_queue(Probe& probe);
+  void end_turn();
+  // When the check after one that begins now is due.
+  Instant draw_due(Instant begun);
 
   Connector& connector_;
   Pool& pool_;
   const HealthOptions options_;
   Prng prng_;
-  std::function<std::int64_t()> unix_time_;
-  http::ResponseHead head_;  // of the answer being parsed; no check keeps it over a wait
+  CheckSink sink_;
   int running_ = 0;
-  std::vector<std::unique_ptr<Check>> checks_;
+  std::size_t under_way_ = 0;
+  std::deque<Probe*> queue_;
+  std::vector<std::unique_ptr<Probe>> probes_;
 };
 
 }  // namespace steelyard

@@ -149,9 +149,9 @@ def answering(data):
 
 
 class Server:
-    """Listens on a free port of 127.0.0.1 from construction to `stop`."""
+    """Listens on a free port of 127.0.0.1, or of another host, from construction to `stop`."""
 
-    def __init__(self, script=answer_hello, port=0, backlog=1024, receive_buffer=None):
+    def __init__(self, script=answer_hello, port=0, backlog=1024, receive_buffer=None, host="127.0.0.1"):
         self.script = script
         self.requests = []      # in the order in which their heads came, aborted ones too
         self.connections = []
@@ -163,7 +163,7 @@ class Server:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.sock.bind(("127.0.0.1", port))
+        self.sock.bind((host, port))
         self.sock.listen(backlog)
         self.sock.setblocking(False)
         self.port = self.sock.getsockname()[1]

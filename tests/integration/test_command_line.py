@@ -9,7 +9,7 @@ import pytest
 from harness import BINARY, Process, Proxy, configuration, run
 from server import Server
 
-COMMANDS = [["serve"], ["check"], ["config"], ["config", "expand"], ["config", "schema"], ["backend"]]
+COMMANDS = [["serve"], ["check"], ["config"], ["config", "expand"], ["config", "schema"], ["backend"], ["load"]]
 
 
 def write(path, config):

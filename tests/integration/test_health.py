@@ -8,7 +8,7 @@ from harness import Proxy, configuration
 from messages import reply
 from server import Server
 
-HEALTH = {"health": {"path": "/health", "interval": "20ms", "timeout": "1s", "fall": 1, "rise": 1}}
+HEALTH = {"health": {"path": "/health", "interval": "20ms", "timeout": "1s", "fall": 1, "rise": 1}, "slow_start": {"window": "0s"}}
 
 
 class Patient(Server):

@@ -78,7 +78,7 @@ class ClientActor {
   std::vector<Planned> planned_;
   std::size_t sent_ = 0;
   std::size_t answered_ = 0;
-  std::uint64_t said_ = 0;      // queued in the talker altogether
+  std::uint64_t said_ = 0;  // queued in the talker altogether
   std::uint64_t heard_ = 0;
   std::uint64_t consumed_ = 0;  // of that, by complete messages
   bool pipelines_ = false;

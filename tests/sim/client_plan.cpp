@@ -54,8 +54,8 @@ void ClientActor::plan_request(Place place) {
   planned.expects = has_body && !planned.http_1_0 && chance(manners_.expects);
   planned.id = ledger_.add(record);
 
-  planned.head = fmt::format("{0} /x/{1} HTTP/1.{2}\r\nHost: example.com\r\nX-Tag: {1}\r\n", planned.method, planned.id,
-                             planned.http_1_0 ? 0 : 1);
+  planned.head =
+      fmt::format("{0} /x/{1} HTTP/1.{2}\r\nHost: example.com\r\nX-Tag: {1}\r\n", planned.method, planned.id, planned.http_1_0 ? 0 : 1);
   if (planned.http_1_0 && place == Place::inside) planned.head += "Connection: keep-alive\r\n";
   if (!planned.http_1_0 && place == Place::last && chance(0.3)) planned.head += "Connection: close\r\n";
   if (planned.expects) planned.head += "Expect: 100-continue\r\n";

@@ -1,12 +1,12 @@
 // What is known of every request of a run, by its id, from both sides, and what was found to be wrong. Actors write into it.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 namespace steelyard::sim {
 
@@ -21,7 +21,7 @@ struct RequestRecord {
   // What happened.
   bool begun = false;
   bool fully_sent = false;
-  std::uint32_t acted_on = 0;  // how often a server has seen its whole head
+  std::uint32_t acted_on = 0;   // how often a server has seen its whole head
   std::uint32_t completed = 0;  // how often a server has got all of it
   int status = 0;
   bool answered_by_server = false;

@@ -1,9 +1,9 @@
 #include "messages.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
-
-#include <fmt/format.h>
 
 #include "base/ascii.hpp"
 #include "base/prng.hpp"

@@ -2,10 +2,10 @@
 // network has no latency here, so that a timeout can be told to the millisecond.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <deque>
 #include <memory>
-
-#include <gtest/gtest.h>
 
 #include "sim_proxy.hpp"
 #include "talker.hpp"

@@ -12,18 +12,18 @@
 namespace steelyard::sim {
 
 struct ServerManners {
-  double early = 0;              // answers at the head
-  double reset_before = 0;       // instead of an answer
+  double early = 0;         // answers at the head
+  double reset_before = 0;  // instead of an answer
   double close_before = 0;
-  double reset_inside = 0;       // the answer
+  double reset_inside = 0;  // the answer
   double close_inside = 0;
-  double silent = 0;             // never answers
-  double deaf = 0;               // stops reading, never answers
+  double silent = 0;  // never answers
+  double deaf = 0;    // stops reading, never answers
   double garbage = 0;
   double interim = 0;
-  double close_after = 0;        // the answer
-  double close_idle = 0;         // at some moment after it
-  double babble_idle = 0;        // says something unasked
+  double close_after = 0;  // the answer
+  double close_idle = 0;   // at some moment after it
+  double babble_idle = 0;  // says something unasked
   double slow = 0;
   std::size_t body_bytes_max = 2000;
 };

@@ -26,10 +26,8 @@ void Socket::attach(SocketOwner* owner) {
   if (owner == nullptr) return;
   if (link_->connect_error != ErrorKind::would_block) return link_->net->tell_after(Duration{0}, link_, side_, everything);
   if (!link_->established) return;
-  const Happened before{.readable = !me.inbox.empty() || me.ended || me.reset,
-                        .writable = true,
-                        .peer_ended = me.ended || me.reset,
-                        .broken = me.reset};
+  const Happened before{
+      .readable = !me.inbox.empty() || me.ended || me.reset, .writable = true, .peer_ended = me.ended || me.reset, .broken = me.reset};
   link_->net->tell_after(Duration{0}, link_, side_, before);
 }
 

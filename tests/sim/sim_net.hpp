@@ -4,6 +4,8 @@
 // The same seed gives the same run, byte by byte. One thread.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
 #include <deque>
 #include <functional>
@@ -12,8 +14,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "base/prng.hpp"
 #include "net/stream.hpp"
@@ -25,9 +25,9 @@ namespace steelyard::sim {
 struct Faults {
   double short_read = 0;
   double short_write = 0;
-  double reset = 0;    // of a connection at some moment, by nobody's wish
-  double refused = 0;  // connects of the proxy
-  double hang = 0;     // connects of the proxy that nobody ever answers
+  double reset = 0;      // of a connection at some moment, by nobody's wish
+  double refused = 0;    // connects of the proxy
+  double hang = 0;       // connects of the proxy that nobody ever answers
   double exhausted = 0;  // connect or accept fails for want of descriptors
   std::size_t window_min = 64 * 1024;
   std::size_t window_max = 64 * 1024;
@@ -73,8 +73,8 @@ struct End {
   std::uint64_t sent_bytes = 0;
   std::uint64_t arrived_bytes = 0;
   std::uint64_t arrived_at_shut = UINT64_MAX;  // how many had arrived when this end closed its own direction
-  std::uint32_t epoch = 0;  // what was sent in an earlier one is lost
-  bool ended = false;       // the peer's end of stream has arrived
+  std::uint32_t epoch = 0;                     // what was sent in an earlier one is lost
+  bool ended = false;                          // the peer's end of stream has arrived
   bool reset = false;
   bool closed = false;
   bool write_shut = false;

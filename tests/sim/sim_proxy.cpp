@@ -36,9 +36,14 @@ SimProxy::SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed)
       site_(one_route(), {pool_}, seed, settings.http, settings.timeouts),
       connector_(net, {IpAddress::v4(0x0a010002U), 50'000}),
       connections_(connector_, metrics_, settings.servers),
-      proxy_(site_, connections_, scratch_, net.scheduler(), metrics_, nullptr, seed),
+      proxy_(site_, connector_, connections_, scratch_, metrics_, nullptr, seed),
       limits_(settings.connections),
-      frontend_(net.scheduler(), scratch_, metrics_, proxy_, limits_) {
+      frontend_(net.scheduler(), scratch_, metrics_, proxy_, limits_),
+      detector_(net.scheduler(), *pool_, [this](const Server& server) {
+        const ServerMetrics& counted = connections_.metrics_of(server);
+        return ServerTotals{counted.requests.value(), counted.failures.value() + counted.error_statuses.value()};
+      }) {
+  detector_.start();
   // Only errors: what is simulated goes wrong a thousand times.
   configure_messages({.access = "off", .level = LogLevel::error});
   frontend_.http = settings.http;
@@ -53,12 +58,15 @@ SimProxy::~SimProxy() {
     frontend_.abort();
   }
   stop_probes();
+  detector_.stop();
   for (int i = 0; i < 100'000 && !drained_; ++i) net_.step();
   while (net_.scheduler().has_ready()) net_.scheduler().run_ready();
 }
 
 void SimProxy::start_probes(std::uint64_t seed) {
-  prober_ = std::make_unique<Prober>(connector_, *pool_, seed, [this] { return net_.now().ns / 1'000'000'000; });
+  prober_ = std::make_unique<Prober>(connector_, *pool_, seed, [this](Server& server, const CheckReport& report) {
+    pool_->on_check(server, report, {net_.now(), net_.now().ns / 1'000'000'000});
+  });
   prober_->start();
 }
 
@@ -83,7 +91,7 @@ std::string SimProxy::what_is_left() const {
   check("client_connections_idle", metrics_.client_connections_idle.value());
   check("server_connections", metrics_.server_connections.value());
   check("server_connections_idle", metrics_.server_connections_idle.value());
-  for (const auto& server : pool_->servers()) check("active of " + server->id, server->active.load());
+  for (const auto& server : pool_->servers()) check("active of " + server->id, server->load.active.load());
   check("streams", net_.streams_alive);
   return left;
 }

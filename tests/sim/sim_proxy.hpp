@@ -8,6 +8,7 @@
 #include "proxy/http_proxy.hpp"
 #include "session/frontend.hpp"
 #include "sim_stream.hpp"
+#include "upstream/outlier_detector.hpp"
 #include "upstream/prober.hpp"
 
 namespace steelyard::sim {
@@ -16,15 +17,13 @@ struct Settings {
   TimeoutOptions timeouts{};
   HttpOptions http{};
   ConnectionOptions connections{};
-  PoolOptions pool{};  // name and servers are filled in
+  PoolOptions pool{.algorithm = Algorithm::round_robin};  // name and servers are filled in
   std::size_t servers = 2;
   std::vector<std::uint32_t> weights{};  // by server; 1 where there is none
 };
 
 inline SocketAddress server_address(std::size_t index) { return {IpAddress::v4(0x0a000001U + static_cast<std::uint32_t>(index)), 80}; }
-inline SocketAddress client_address(std::size_t index) {
-  return {IpAddress::v4(0x0a020001U + static_cast<std::uint32_t>(index)), 40'000};
-}
+inline SocketAddress client_address(std::size_t index) { return {IpAddress::v4(0x0a020001U + static_cast<std::uint32_t>(index)), 40'000}; }
 inline SocketAddress proxy_address() { return {IpAddress::v4(0x0a010001U), 8080}; }
 
 class SimProxy {
@@ -59,6 +58,7 @@ class SimProxy {
   HttpProxy proxy_;
   ConnectionLimits limits_;
   Frontend frontend_;
+  OutlierDetector detector_;
   std::unique_ptr<Prober> prober_;
   bool drained_ = false;
 };

@@ -92,6 +92,7 @@ class SimConnector final : public Connector {
     return std::make_unique<SimStream>(net_, net_.connect(from_, to, SimNet::Dialler::proxy), SimStream::Start::connecting);
   }
   Scheduler& scheduler() override { return net_.scheduler(); }
+  void post(std::function<void()> work) override { net_.after(Duration{0}, std::move(work)); }
 
  private:
   SimNet& net_;

@@ -1,7 +1,7 @@
 // Fixed seeds through simulated worlds, and the checks checked: the same seed gives the same run, deliberate faults are found.
-#include "world.hpp"
-
 #include <gtest/gtest.h>
+
+#include "world.hpp"
 
 namespace steelyard::sim {
 namespace {

@@ -80,6 +80,7 @@ TEST_F(Stale, post_is_not) {
 TEST_F(Upstream, servers_are_tried_in_turn_until_one_takes_the_request) {
   settings.servers = 4;
   settings.pool.retries.tries_max = 3;
+  settings.pool.keepalive.idle_connections_max = 0;
   open();
   servers[0]->shut();
   servers[1]->shut();
@@ -202,8 +203,8 @@ class Health : public Scene {
     proxy->start_probes(7);
   }
   void TearDown() override { proxy->stop_probes(); }
-  [[nodiscard]] bool healthy() { return proxy->server(0).health().health == steelyard::Health::healthy; }
-  [[nodiscard]] bool unhealthy() { return proxy->server(0).health().health == steelyard::Health::unhealthy; }
+  [[nodiscard]] bool healthy() { return proxy->server(0).health() == steelyard::Health::healthy; }
+  [[nodiscard]] bool unhealthy() { return proxy->server(0).health() == steelyard::Health::unhealthy; }
 };
 
 TEST_F(Health, is_asked_at_its_interval_give_or_take_a_tenth) {
@@ -255,7 +256,7 @@ TEST_F(Health, takes_silence_for_a_failure_after_its_timeout) {
   EXPECT_FALSE(unhealthy());
   run_for(20ms);
   EXPECT_TRUE(unhealthy());
-  EXPECT_EQ(proxy->server(0).health().reason, "no answer within 2000 ms");
+  EXPECT_EQ(proxy->server(0).standing().reason, "no answer within 2000 ms");
 }
 
 }  // namespace

@@ -41,10 +41,10 @@ RunOutcome World::run() {
   if (!drains_early_) check_recovery();
   check_drain();
   RunOutcome outcome{.violations = ledger_.violations(),
-                  .trace_hash = net_.trace_hash(),
-                  .steps = net_.steps(),
-                  .requests = ledger_.requests().size(),
-                  .last_notes = net_.last_notes()};
+                     .trace_hash = net_.trace_hash(),
+                     .steps = net_.steps(),
+                     .requests = ledger_.requests().size(),
+                     .last_notes = net_.last_notes()};
   for (const RequestRecord& request : ledger_.requests()) outcome.answered_by_server += request.answered_by_server ? 1 : 0;
   return outcome;
 }
@@ -102,10 +102,14 @@ void World::draw_faults() {
 
 void World::draw_settings() {
   settings_.servers = 1 + draw_.below(4);
-  settings_.pool.algorithm = static_cast<Algorithm>(draw_.below(3));
+  settings_.pool.algorithm = static_cast<Algorithm>(draw_.below(7));
   settings_.pool.retries.tries_max = 1 + static_cast<std::uint32_t>(draw_.below(4));
   settings_.pool.keepalive.idle_timeout = draw_.chance(0.5) ? 1s : 55s;
   settings_.pool.keepalive.idle_connections_max = draw_.chance(0.3) ? 1 : 1024;
+  if (draw_.chance(0.3)) settings_.pool.retries.try_timeout = 1s;
+  if (draw_.chance(0.3)) settings_.pool.hedging = HedgeOptions{.after = 30ms, .after_min = 1ms};
+  if (draw_.chance(0.2)) settings_.pool.outliers.reset();
+  if (draw_.chance(0.3)) settings_.pool.queue = {.per_server_max = 2, .active_max = 5, .queue_max = 1000, .queue_timeout = 1000s};
   TimeoutOptions& timeouts = settings_.timeouts;
   timeouts.idle = 20s;
   timeouts.first_byte = draw_.chance(0.5) ? 5s : 60s;
@@ -151,8 +155,15 @@ void World::check_step() {
   const auto active = proxy_->metrics().exchanges_active.value();
   const auto connections = proxy_->metrics().client_connections.value();
   std::int64_t by_servers = 0;
-  for (std::size_t i = 0; i < settings_.servers; ++i) by_servers += proxy_->server(i).active.load();
-  if (active < 0 || active > connections || by_servers > active || by_servers > settings_.connections.connections_max) {
+  for (std::size_t i = 0; i < settings_.servers; ++i) by_servers += proxy_->server(i).load.active.load();
+  const std::int64_t tries_at_once = settings_.pool.hedging ? 2 : 1;
+  for (std::size_t i = 0; i < settings_.servers; ++i) {
+    const std::uint32_t at_server = proxy_->server(i).load.active.load();
+    if (at_server > settings_.pool.queue.per_server_max) ledger_.violation("{} exchanges at server {}", at_server, i);
+  }
+  if (by_servers > settings_.pool.queue.active_max) ledger_.violation("{} exchanges in the pool", by_servers);
+  if (active < 0 || active > connections || by_servers > tries_at_once * active ||
+      by_servers > tries_at_once * settings_.connections.connections_max) {
     ledger_.violation("{} exchanges active, {} of them at servers, over {} connections", active, by_servers, connections);
   }
 }
@@ -163,7 +174,9 @@ void World::check_requests() {
     const RequestRecord& request = *ledger_.find(id);
     if (request.completed != 0 && !request.fully_sent) ledger_.violation("request {} came complete, but was never sent whole", id);
     if (request.answered_by_server && request.acted_on == 0) ledger_.violation("request {} was answered by nobody", id);
-    if (request.acted_on > settings_.pool.retries.tries_max + 1) ledger_.violation("request {} was acted on {} times", id, request.acted_on);
+    const std::uint32_t tries_max = settings_.pool.retries.tries_max + 1;
+    if (request.acted_on > (settings_.pool.hedging ? 2 * tries_max : tries_max))
+      ledger_.violation("request {} was acted on {} times", id, request.acted_on);
     const bool deserves = request.kind == RequestRecord::Kind::valid && request.begun && request.fully_sent && !request.connection_closed;
     if (calm_ && id < faults_end_ && deserves && !request.answered_by_server) {
       ledger_.violation("nothing went wrong, but {} {} got {}", request.method, id, request.status);

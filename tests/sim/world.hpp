@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "client_actor.hpp"
-#include "sim_proxy.hpp"
 #include "server_actor.hpp"
+#include "sim_proxy.hpp"
 
 namespace steelyard::sim {
 

@@ -26,6 +26,8 @@ PARSERS = {
     "src/config/load.hpp": "config_loader",
     "src/config/spelling.hpp": "config_loader",
     "src/config/types.hpp": "config_loader",
+    "src/load/replay.hpp": "load_inputs",
+    "src/load/url.hpp": "load_inputs",
     "src/net/address.hpp": "config_loader",
     "src/wire/http/path.hpp": "path",
     "src/wire/http1/chunked_decoder.hpp": "chunked_decoder",

@@ -1,26 +1,64 @@
 #include "decide/balance/estimate.hpp"
 
-#include <algorithm>
+#include <cmath>
 
 namespace steelyard::balance {
 namespace {
 
-constexpr float weight_of_new = 0.1F;
+// Of services whose times are distributed exponentially, the estimate is then within 1.25 times the truth for 19 servers of 20.
+constexpr float answers_max = 64;
+// Fewer may all have been lucky or unlucky: some of many equal servers would look slow at every start.
+constexpr float answers_to_know = 8;
+// What an old estimate still counts for against a new answer: one lucky answer does not make a slow server fast.
+constexpr float answers_min = 3;
+// A share of failures moves more slowly than a server fails in a row, which is what ejects it.
+constexpr float failure_gain = 1.0F / 32;
+// Below, it is not worth working out how far it faded.
+constexpr float failures_negligible = 0.01F;
+
+float ratio(Duration age, Duration memory) { return static_cast<float>(age.count()) / static_cast<float>(memory.count()); }
 
 }  // namespace
 
 void Estimate::on_answer(Duration latency, std::uint32_t /*active*/, Instant now) {
-  const auto sample = static_cast<std::uint32_t>(std::clamp<std::int64_t>(latency / 1us, 1, UINT32_MAX));
-  const std::uint32_t old = latency_us();
-  const float smoothed = old == 0 ? static_cast<float>(sample)
-                                  : static_cast<float>(old) + weight_of_new * (static_cast<float>(sample) - static_cast<float>(old));
-  latency_us_.store(static_cast<std::uint32_t>(smoothed), std::memory_order_relaxed);
-  failures_.store(failures() * (1 - weight_of_new), std::memory_order_relaxed);
+  const float sample = std::max(static_cast<float>(latency.count()) * 1e-3F, 1.0F);
+  const float age = ratio(silence(now), estimate_memory);
+  const float old_answers = answers_.load(std::memory_order_relaxed);
+  const float old = latency_us_.load(std::memory_order_relaxed);
+  const float rests_on = std::max(old_answers / (1 + age), std::min(old_answers, answers_min));
+  const float smoothed = old_answers == 0 ? sample : old * std::exp2(std::log2(sample / old) / (rests_on + 1));
+
+  const float peak = peak_us_.load(std::memory_order_relaxed);
+  peak_us_.store(sample > peak ? sample : sample + (peak - sample) * std::exp2(-age), std::memory_order_relaxed);
+  failures_.store(failures(now) * (1 - failure_gain), std::memory_order_relaxed);
+  latency_us_.store(smoothed, std::memory_order_relaxed);
+  answers_.store(std::min(rests_on + 1, answers_max - 1), std::memory_order_relaxed);
+  if (rests_on + 1 >= answers_to_know) known_.store(true, std::memory_order_relaxed);
   updated_ns_.store(now.ns, std::memory_order_relaxed);
 }
 
 void Estimate::on_failure(Instant now) {
-  failures_.store(failures() + weight_of_new * (1 - failures()), std::memory_order_relaxed);
+  const float share = failures(now);
+  failures_.store(share + failure_gain * (1 - share), std::memory_order_relaxed);
+  peak_us_.store(peak_us(now), std::memory_order_relaxed);
+  updated_ns_.store(now.ns, std::memory_order_relaxed);
+}
+
+float Estimate::peak_us(Instant now) const {
+  return peak_us_.load(std::memory_order_relaxed) * std::exp2(-ratio(silence(now), estimate_memory));
+}
+
+float Estimate::failures(Instant now) const {
+  const float share = failures_.load(std::memory_order_relaxed);
+  return share < failures_negligible ? share : share * std::exp2(-ratio(silence(now), estimate_memory));
+}
+
+void Estimate::forget(Instant now) {
+  known_.store(false, std::memory_order_relaxed);
+  latency_us_.store(0, std::memory_order_relaxed);
+  answers_.store(0, std::memory_order_relaxed);
+  peak_us_.store(0, std::memory_order_relaxed);
+  failures_.store(0, std::memory_order_relaxed);
   updated_ns_.store(now.ns, std::memory_order_relaxed);
 }
 

@@ -3,32 +3,73 @@
 #include <cmath>
 #include <limits>
 
-#include "base/prng.hpp"
-
 namespace steelyard::balance {
 namespace {
 
-// An exponentially distributed number with the server's weight as its rate: the smallest of several such falls on each of them in
-// proportion to its weight.
-double distance(std::uint64_t client_hash, const Candidate& candidate) {
-  const std::uint64_t mixed = Prng(client_hash ^ std::uint64_t{0x9e3779b97f4a7c15U} * candidate.id_hash).next();
-  const double uniform = (static_cast<double>(mixed >> 12U) + 0.5) * 0x1p-52;  // never 0 and never 1
-  return -std::log(uniform) / candidate.weight;
-}
+// A server's distances to all slots, nearest first: arrivals of a Poisson process whose rate is the weight, each at a slot by
+// chance. A slot's first arrival is then exponentially distributed with that rate, and the first of all servers' arrivals falls
+// on each of them in proportion to its weight. Only the nearest arrivals are ever worked out, whatever the number of servers.
+class Arrivals {
+ public:
+  Arrivals(const HashedServer& server, std::uint32_t position)
+      : prng_(server.id_hash), gap_(1.0 / server.weight), id_hash_(server.id_hash), position_(position) {
+    advance();
+  }
+
+  void advance() {
+    constexpr int uniform_bits = 47;  // the other 17 are the slot
+    const std::uint64_t bits = prng_.next();
+    slot_ = bits >> uniform_bits;
+    const double uniform = (static_cast<double>(bits & ((std::uint64_t{1} << uniform_bits) - 1)) + 0.5) * 0x1p-47;  // never 0 and never 1
+    distance_ -= std::log(uniform) * gap_;
+  }
+
+  [[nodiscard]] std::size_t slot() const { return slot_; }
+  [[nodiscard]] double distance() const { return distance_; }
+  [[nodiscard]] std::uint64_t id_hash() const { return id_hash_; }
+  [[nodiscard]] std::uint32_t position() const { return position_; }
+
+ private:
+  Prng prng_;
+  double gap_;
+  double distance_ = 0;
+  std::size_t slot_ = 0;
+  std::uint64_t id_hash_;
+  std::uint32_t position_;
+};
+static_assert(RendezvousTable::slots == std::size_t{1} << 17U);
 
 }  // namespace
 
-std::optional<std::size_t> pick_ip_hash(std::span<const Candidate> candidates, std::uint64_t client_hash, Tried tried) {
-  std::optional<std::size_t> nearest;
-  double nearest_distance = std::numeric_limits<double>::infinity();
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    if (candidates[i].weight == 0 || contains(tried, i)) continue;
-    const double candidate_distance = distance(client_hash, candidates[i]);
-    if (candidate_distance >= nearest_distance) continue;
-    nearest = i;
-    nearest_distance = candidate_distance;
+RendezvousTable::RendezvousTable(std::span<const HashedServer> servers) {
+  std::vector<Arrivals> arrivals;
+  double weight_sum = 0;
+  for (std::uint32_t i = 0; i < servers.size(); ++i) {
+    if (servers[i].weight == 0) continue;
+    arrivals.emplace_back(servers[i], i);
+    weight_sum += servers[i].weight;
   }
-  return nearest;
+  if (arrivals.empty()) return;
+
+  owners_.resize(slots);
+  std::vector<double> nearest(slots, std::numeric_limits<double>::infinity());
+  std::size_t free = slots;
+  // That far about one slot is left without an owner, and every slot with one has its final one: what is further away comes later.
+  const double step = static_cast<double>(slots) / weight_sum;
+  double horizon = std::log(static_cast<double>(slots)) * step;
+  for (; free != 0; horizon += step) {
+    for (Arrivals& arrival : arrivals) {
+      for (; arrival.distance() < horizon; arrival.advance()) {
+        double& distance = nearest[arrival.slot()];
+        std::uint32_t& owner = owners_[arrival.slot()];
+        if (arrival.distance() > distance) continue;
+        if (arrival.distance() == distance && servers[owner].id_hash <= arrival.id_hash()) continue;
+        if (distance == std::numeric_limits<double>::infinity()) --free;
+        distance = arrival.distance();
+        owner = arrival.position();
+      }
+    }
+  }
 }
 
 }  // namespace steelyard::balance

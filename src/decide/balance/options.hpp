@@ -3,12 +3,26 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/time.hpp"
 
 namespace steelyard {
 
 enum class Algorithm : std::uint8_t { adaptive, round_robin, least_connections, ip_hash, hash, random, fastest };
+
+constexpr std::string_view name(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::adaptive: return "adaptive";
+    case Algorithm::round_robin: return "round_robin";
+    case Algorithm::least_connections: return "least_connections";
+    case Algorithm::ip_hash: return "ip_hash";
+    case Algorithm::hash: return "hash";
+    case Algorithm::random: return "random";
+    case Algorithm::fastest: return "fastest";
+  }
+  return "unknown";
+}
 
 namespace balance {
 

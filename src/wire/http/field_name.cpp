@@ -28,6 +28,7 @@ FieldName classify(std::string_view name) {
     case 5: return same(name, "proxy") ? FieldName::proxy : FieldName::other;
     case 6:
       if (same(name, "accept")) return FieldName::accept;
+      if (same(name, "cookie")) return FieldName::cookie;
       if (same(name, "server")) return FieldName::server;
       return same(name, "expect") ? FieldName::expect : FieldName::other;
     case 7:

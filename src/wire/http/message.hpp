@@ -24,6 +24,7 @@ enum class FieldName : std::uint8_t {
   connection,
   content_length,
   content_type,
+  cookie,
   date,
   expect,
   forwarded,

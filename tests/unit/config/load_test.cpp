@@ -65,7 +65,15 @@ TEST(Load, takes_every_key) {
   EXPECT_EQ(server.id, "a");
   EXPECT_EQ(server.labels.at("zone"), "north");
   EXPECT_EQ(options.pools[0].servers.at(1).id, "app.internal:8002");
-  EXPECT_EQ(options.pools[0].algorithm, Algorithm::least_connections);
+  EXPECT_EQ(server.active_max, 50U);
+  EXPECT_EQ(options.pools[0].algorithm, Algorithm::hash);
+  EXPECT_EQ(options.pools[0].hash_key.name, "X-User");
+  EXPECT_EQ(options.pools[0].health->body, "ready");
+  EXPECT_EQ(options.pools[0].outliers->latency_factor, 5.0);
+  EXPECT_EQ(options.pools[0].retries.try_timeout, 10s);
+  EXPECT_TRUE(options.pools[0].hedging);
+  EXPECT_EQ(options.pools[0].queue.active_max, 1000U);
+  EXPECT_EQ(options.pools[0].sticky->max_age, Duration(24h));
   EXPECT_EQ(options.pools[1].servers.at(0).host, "fd00::7");
   EXPECT_TRUE(options.pools[1].health);
   EXPECT_EQ(options.listeners.at(1).bind.to_string(), "[::1]:8081");
@@ -105,6 +113,8 @@ TEST(Load, expands_a_loadx_file) {
   EXPECT_EQ(options.pools[0].health->path, "/health");
   EXPECT_EQ(options.pools[0].health->interval, 30s);
   EXPECT_EQ(options.pools[0].health->timeout, 5s);
+  EXPECT_EQ(options.pools[0].algorithm, Algorithm::round_robin);
+  EXPECT_EQ(options.pools[0].slow_start.window, 0s);
   EXPECT_EQ(options.connections.connections_max, 1000U);
   EXPECT_EQ(options.timeouts.connect, 30s);
   EXPECT_EQ(options.timeouts.first_byte, 30s);
@@ -187,7 +197,8 @@ TEST(Expand, writes_every_default_out) {
   const std::string text = expand(load(small));
   for (const char* line :
        {"workers: auto\n", "spin: 0s\n", "  access: stdout\n", "  head_bytes_max: 32KiB\n", "  total: unlimited\n",
-        "  per_client_max: unlimited\n", "  style: x_forwarded\n", "    weight: 1\n", "    tries_max: 3\n", "      idle_timeout: 55s\n"}) {
+        "  per_client_max: unlimited\n", "  style: x_forwarded\n", "    weight: 1\n", "    algorithm: adaptive\n", "      tries_max: 3\n",
+        "      budget: 20%\n", "    health: \"off\"\n", "    sticky: \"off\"\n", "      idle_timeout: 55s\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << text;
   }
 }

@@ -42,7 +42,9 @@ TEST(Problems, unknown_keys_with_the_nearest) {
   EXPECT_EQ(problems_of_pool("{servers: [{adress: 'a:1'}]}"),
             (Lines{"t:3:19: pools.api.servers[0]: \"address\" is missing, allowed is host:port such as \"10.0.0.5:8001\" or "
                    "\"app.internal:8001\": add it",
-                   "t:3:20: pools.api.servers[0].adress: found the unknown key \"adress\", allowed here is address, weight, id or labels; "
+                   "t:3:20: pools.api.servers[0].adress: found the unknown key \"adress\", allowed here is address, weight, backup, "
+                   "active_max, id or "
+                   "labels; "
                    "did you mean "
                    "\"address\"?"}));
   EXPECT_EQ(problems_of("log: {zebra: 1}\n"),
@@ -69,7 +71,8 @@ TEST(Problems, wrong_types) {
 
 TEST(Problems, words_with_the_nearest) {
   EXPECT_EQ(problems_of_pool("{servers: ['a:1'], algorithm: least_conections}"),
-            Lines{"t:3:38: pools.api.algorithm: found \"least_conections\", allowed is round_robin, least_connections or ip_hash; did you "
+            Lines{"t:3:38: pools.api.algorithm: found \"least_conections\", allowed is adaptive, round_robin, "
+                  "least_connections, ip_hash, hash, random or fastest; did you "
                   "mean \"least_connections\"?"});
   EXPECT_EQ(problems_of("log: {level: warn}\n"),
             Lines{"t:3:14: log.level: found \"warn\", allowed is debug, info, warning or error; did you mean \"warning\"?"});
@@ -113,8 +116,8 @@ TEST(Problems, addresses_of_servers_and_networks) {
             Lines{"t:3:19: pools.api.servers[0]: found \"http://a:81/\", which is a URL, allowed is host:port: write \"a:81\""});
   EXPECT_EQ(problems_of_pool("{servers: [{address: 'a:0'}]}"),
             Lines{"t:3:29: pools.api.servers[0].address: found \"a:0\", which has the port 0, allowed is a number from 1 to 65535"});
-  EXPECT_EQ(problems_of_pool("{servers: [{address: 'a:1', weight: 0}]}"),
-            Lines{"t:3:44: pools.api.servers[0].weight: found 0, allowed is a whole number from 1 to 1000"});
+  EXPECT_EQ(problems_of_pool("{servers: [{address: 'a:1', weight: 1001}]}"),
+            Lines{"t:3:44: pools.api.servers[0].weight: found 1001, allowed is a whole number from 0 to 1000"});
   EXPECT_EQ(problems_of("forwarded: {trusted_proxies: [10.0.0.1/8]}\n"),
             Lines{"t:3:31: forwarded.trusted_proxies[0]: found \"10.0.0.1/8\", which has a prefix that is too long or bits set beyond it; "
                   "allowed is a network such "
@@ -179,7 +182,7 @@ TEST(Problems, routes) {
 TEST(Problems, are_one_printable_line) {
   EXPECT_EQ(problems_of_route("{pool: api, match: {path: \"/a\\n\\e\"}}"),
             Lines{"t:4:31: routes[0].match.path: path '/a\\n\\x1b': write what is not visible ASCII percent-encoded, "
-            "like '%20'; allowed is a path "
+                  "like '%20'; allowed is a path "
                   "such as /exact, /prefix/* or /users/*/posts"});
 }
 
@@ -206,7 +209,7 @@ TEST(Problems, edits_of_headers) {
 }
 
 TEST(Problems, come_all_at_once_in_the_order_of_the_file) {
-  EXPECT_EQ(problems("workers: x\nlisteners: [{bind: 1}]\npools: {a: {servers: [b], tries_max: 0}}\n").size(), 4U);
+  EXPECT_EQ(problems("workers: x\nlisteners: [{bind: 1}]\npools: {a: {servers: [b], retries: {tries_max: 0}}}\n").size(), 4U);
   std::string many = "listeners: [{bind: 127.0.0.1:80}]\npools: {a: {servers: ['a:1']}}\n";
   for (int i = 0; i < 300; ++i) many += "key" + std::to_string(i) + ": 1\n";
   const Lines lines = problems(many);

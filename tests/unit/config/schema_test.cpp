@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "config/document.hpp"
 #include "config/load.hpp"
 #include "config/tables.hpp"
 
@@ -41,10 +42,46 @@ TEST(Schema, has_every_key_of_both_spellings) {
   ASSERT_TRUE(loaded);
   std::set<std::string> written;
   collect_keys(full_table().write(loaded->options), written);
-  for (const char* own : {"api", "canary", "zone", "X-Tier", "X-Trace", "X-Canary", "Cache-Control"})
+  for (const char* own : {"api", "canary", "zone", "X-Tier", "X-Trace", "X-Check", "Vary", "X-Canary", "Cache-Control"})
     written.erase(own);  // the file's own names
-  EXPECT_GE(written.size(), 55U);
+  EXPECT_GE(written.size(), 100U);
   for (const std::string& name : written) EXPECT_TRUE(names.contains(name)) << name;
+}
+
+using Nodes = std::vector<const Node*>;
+
+// Reports every property of `schema` that none of the nodes at its place has.
+void demand_all(const Json& schema, const Nodes& nodes, const std::string& path) {
+  if (schema.contains("properties")) {
+    for (const auto& [name, property] : schema["properties"].items()) {
+      Nodes values;
+      for (const Node* node : nodes) {
+        if (const Node* value = node->find(name)) values.push_back(value);
+      }
+      EXPECT_FALSE(values.empty()) << path << name << " is not shown";
+      if (!values.empty()) demand_all(property, values, path + name + ".");
+    }
+  }
+  if (schema.contains("anyOf")) {
+    for (const Json& either : schema["anyOf"]) demand_all(either, nodes, path);
+  }
+  Nodes children;
+  for (const Node* node : nodes) {
+    for (const Node& item : node->items) children.push_back(&item);
+    if (!schema.contains("additionalProperties")) continue;
+    for (const Entry& entry : node->entries) children.push_back(&entry.value);
+  }
+  if (schema.contains("items")) demand_all(schema["items"], children, path);
+  if (schema.contains("additionalProperties") && schema["additionalProperties"].is_object())
+    demand_all(schema["additionalProperties"], children, path);
+}
+
+TEST(Schema, is_shown_in_full_by_the_full_example) {
+  std::ifstream file(TESTS_DIR "/../examples/full.yaml");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto root = parse_document(text, "full.yaml");
+  ASSERT_TRUE(root);
+  demand_all(Json::parse(schema())["$defs"]["full"], {&*root}, "");
 }
 
 TEST(Schema, says_what_is_required_and_what_is_the_default) {
@@ -53,6 +90,10 @@ TEST(Schema, says_what_is_required_and_what_is_the_default) {
   EXPECT_EQ(full["additionalProperties"], false);
   EXPECT_EQ(full["properties"]["timeouts"]["properties"]["idle"]["default"], "75s");
   EXPECT_EQ(full["properties"]["metrics"]["default"], true);
+  const auto pool = full["properties"]["pools"]["additionalProperties"]["properties"];
+  EXPECT_EQ(pool["retries"]["properties"]["on"]["default"], (nlohmann::json{"connect", "reset", "timeout"}));
+  EXPECT_EQ(pool["sticky"]["default"], "off");
+  EXPECT_EQ(pool["hash_key"]["description"], "Requests alike in this go to the same server. Only with `algorithm: hash`.");
 }
 
 // docs/configuration.md ends with the reference. After a change of the tables: STEELYARD_WRITE_DOCS=1 and run this test.

@@ -64,6 +64,47 @@ TEST(Size, is_spelled_in_the_largest_whole_unit) {
   EXPECT_EQ(spell_size(0), "0");
 }
 
+TEST(Decimal, has_up_to_four_digits_after_the_point) {
+  EXPECT_EQ(parse_decimal("1"), 1.0);
+  EXPECT_EQ(parse_decimal("1.25"), 1.25);
+  EXPECT_EQ(parse_decimal("0.0001"), 0.0001);
+  for (const char* text : {"", ".5", "1.", "-1", "+1", "1e3", "1.00001", "1,5", "nan", "inf", "0x1", "99999999999999999999"})
+    EXPECT_FALSE(parse_decimal(text)) << text;
+}
+
+TEST(Percent, is_a_number_and_the_sign) {
+  EXPECT_EQ(parse_percent("20%"), 0.2);
+  EXPECT_EQ(parse_percent("0%"), 0.0);
+  EXPECT_EQ(parse_percent("12.5%"), 0.125);
+  EXPECT_EQ(parse_percent("100%"), 1.0);
+  for (const char* text : {"", "%", "20 %", "-1%", "1.00001%", "20%%", "twenty", "20pct"}) EXPECT_FALSE(parse_percent(text)) << text;
+}
+
+TEST(Percent, without_the_sign_is_told_how_to_write_it) {
+  EXPECT_EQ(parse_percent("20").error(), R"(has no percent sign: write "20%")");
+  EXPECT_EQ(parse_percent("0.2").error(), R"(has no percent sign: write "20%")");
+}
+
+TEST(Percent, is_spelled_as_it_was_read) {
+  for (const char* text : {"0%", "0.0001%", "7%", "12.5%", "14%", "28%", "29%", "33.3333%", "57%", "99.9999%", "100%"})
+    EXPECT_EQ(spell_percent(*parse_percent(text)), text);
+}
+
+TEST(Statuses, are_a_code_or_a_range) {
+  EXPECT_EQ(parse_statuses("200", 200), (StatusRange{200, 200}));
+  EXPECT_EQ(parse_statuses("300-399", 200), (StatusRange{300, 399}));
+  EXPECT_EQ(spell_statuses({200, 200}), "200");
+  EXPECT_EQ(spell_statuses({300, 399}), "300-399");
+  for (const char* text : {"", "-", "200-", "-200", "200 - 204", "200-204-206", "199", "600", "200-600", "100-204", "OK", "20x"})
+    EXPECT_FALSE(parse_statuses(text, 200)) << text;
+}
+
+TEST(Statuses, backwards_or_as_a_family_are_told_how_to_write_it) {
+  EXPECT_EQ(parse_statuses("399-300", 200).error(), R"(ends before it begins: write "300-399")");
+  EXPECT_EQ(parse_statuses("5XX", 400).error(), R"(is no number: write "500-599")");
+  EXPECT_EQ(parse_statuses("2xx", 400).error(), "is not a status code");
+}
+
 TEST(HostPort, takes_addresses_and_names) {
   EXPECT_EQ(parse_host_port("10.0.0.5:80")->host, "10.0.0.5");
   EXPECT_EQ(parse_host_port("[0:0::1]:80")->host, "::1");

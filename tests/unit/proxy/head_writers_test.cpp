@@ -23,7 +23,7 @@ bool names(const std::string& text, std::string_view name) { return text.find("\
 struct RequestHeadTest : ::testing::Test {
   RouteOptions route;
   ForwardedOptions forwarded;
-  Server server{ServerOptions{"a", "backend", 8001, 1, {}}, *SocketAddress::parse("127.0.0.1:8001"), 0};
+  Server server{ServerOptions{.id = "a", .host = "backend", .port = 8001}, *SocketAddress::parse("127.0.0.1:8001"), 0, active_unlimited};
   IpAddress client = *IpAddress::parse("192.0.2.7");
 
   std::string written(const std::string& received) {

@@ -24,6 +24,7 @@ class OneServer final : public Connector {
     return stream;
   }
   Scheduler& scheduler() override { return scheduler_; }
+  void post(std::function<void()> work) override { work(); }
   ScriptedStream* newest = nullptr;
 
  private:
@@ -33,7 +34,7 @@ class OneServer final : public Connector {
 std::vector<std::shared_ptr<Pool>> one_pool() {
   PoolOptions options;
   options.name = "pool";
-  options.servers.push_back({"a", "127.0.0.1", 80, 1, {}});
+  options.servers.push_back({.id = "a", .host = "127.0.0.1", .port = 80});
   const SocketAddress addresses[] = {*SocketAddress::parse("127.0.0.1:80")};
   return {std::make_shared<Pool>(options, addresses, 0)};
 }
@@ -56,7 +57,7 @@ struct TryTest : ::testing::Test {
   OneServer connector{scheduler};
   Site site{one_route(), one_pool(), 1};
   Connections connections{connector, metrics, 1};
-  HttpProxy proxy{site, connections, scratch, scheduler, metrics, nullptr, 1};
+  HttpProxy proxy{site, connector, connections, scratch, metrics, nullptr, 1};
   ScriptedStream client;
   std::unique_ptr<ScriptedExchange> exchange;
 

@@ -28,6 +28,7 @@ class ScriptedConnector final : public Connector {
     return stream;
   }
   Scheduler& scheduler() override { return scheduler_; }
+  void post(std::function<void()> work) override { work(); }
 
   std::vector<SocketAddress> connected_to;
   std::optional<ErrorKind> failure;
@@ -41,8 +42,8 @@ struct ConnectionsTest : ::testing::Test {
   Scheduler scheduler{at_ms(1000)};
   WorkerMetrics metrics;
   ScriptedConnector connector{scheduler};
-  Server server{ServerOptions{"a", "a", 1, 1, {}}, *SocketAddress::parse("127.0.0.1:1"), 0};
-  Server other{ServerOptions{"b", "b", 2, 1, {}}, *SocketAddress::parse("127.0.0.1:2"), 1};
+  Server server{ServerOptions{.id = "a", .host = "a", .port = 1}, *SocketAddress::parse("127.0.0.1:1"), 0, active_unlimited};
+  Server other{ServerOptions{.id = "b", .host = "b", .port = 2}, *SocketAddress::parse("127.0.0.1:2"), 1, active_unlimited};
   Connections connections{connector, metrics, 2};
   KeepaliveOptions keepalive{.idle_connections_max = 3, .idle_timeout = 10s};
 

@@ -1,19 +1,19 @@
 // Counts what the whole executable allocates, so that a lookup that allocates is seen.
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cstdlib>
 #include <new>
 #include <vector>
 
+#include "decide/allocations.hpp"
 #include "decide/route/router.hpp"
 
-namespace {
+namespace steelyard {
 std::atomic<std::size_t> allocations{0};
 }
 
 void* operator new(std::size_t size) {
-  ++allocations;
+  ++steelyard::allocations;
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }

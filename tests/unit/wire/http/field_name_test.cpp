@@ -10,11 +10,12 @@
 namespace steelyard::http {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, FieldName>, 27> known = {{
+constexpr std::array<std::pair<std::string_view, FieldName>, 28> known = {{
     {"Accept", FieldName::accept},
     {"Connection", FieldName::connection},
     {"Content-Length", FieldName::content_length},
     {"Content-Type", FieldName::content_type},
+    {"Cookie", FieldName::cookie},
     {"Date", FieldName::date},
     {"Expect", FieldName::expect},
     {"Forwarded", FieldName::forwarded},

@@ -1,0 +1,130 @@
+// See pool_shapes.hpp.
+#include "config/pool_shapes.hpp"
+
+namespace steelyard::config {
+namespace {
+
+using Source = balance::HashKeyOptions::Source;
+
+struct NamedSource {
+  std::string word;
+  Source source;
+  Text name;  // of what
+};
+
+const std::vector<NamedSource>& named_sources() {
+  static const std::vector<NamedSource> sources{
+      {"query", Source::query, {"the name of a query parameter, such as \"query user\"", check_query_name}},
+      {"header", Source::header, {"the name of a header field, such as \"header X-User\"", check_field_name}},
+      {"cookie", Source::cookie, {"the name of a cookie, such as \"cookie session\"", check_cookie_name}},
+  };
+  return sources;
+}
+
+enum class Cause : std::uint8_t { connect, reset, timeout };
+
+List<Choice<Cause>> cause_list() {
+  const Choice<Cause> cause{{{"connect", Cause::connect}, {"reset", Cause::reset}, {"timeout", Cause::timeout}}};
+  return {cause, "a list of connect, reset and timeout; [] for none", Single::allowed};
+}
+
+}  // namespace
+
+void HashKey::read(const Node& node, Value& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  if (node.text == "client" || node.text == "path") {
+    value = {node.text == "client" ? Source::client : Source::path, ""};
+    return;
+  }
+  const std::size_t space = std::min(node.text.find(' '), node.text.size());
+  const std::string word = node.text.substr(0, space);
+  const std::string name(trim(std::string_view(node.text).substr(space)));
+  for (const NamedSource& known : named_sources()) {
+    if (known.word != word) continue;
+    if (const auto wrong = known.name.check(name)) {
+      const std::string why = name.empty() ? "lacks the name" : fmt::format("names {}, which {}", quote(name), *wrong);
+      reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), why, known.name.words()));
+      return;
+    }
+    value = {known.source, name};
+    return;
+  }
+  reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(),
+                                    did_you_mean(word, {"client", "path", "query", "header", "cookie"})));
+}
+
+Json HashKey::write(const Value& value) const {
+  for (const NamedSource& known : named_sources()) {
+    if (known.source == value.source) return known.word + " " + value.name;
+  }
+  return value.source == Source::path ? "path" : "client";
+}
+
+Json HashKey::schema() const { return text_schema(R"(^(client|path|(query|header|cookie) +[^ ]+)$)"); }
+
+void Statuses::read(const Node& node, StatusRange& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  const auto range = parse_statuses(node.text, min);
+  if (range) {
+    value = *range;
+  } else {
+    reading.refuse(node, range.error(), words());
+  }
+}
+
+// One code is a number, as most people write it.
+Json Statuses::write(const StatusRange& value) const { return value.first == value.last ? Json(value.first) : Json(spell_statuses(value)); }
+
+Json Statuses::schema() const {
+  const Json code{{"type", "integer"}, {"minimum", min}, {"maximum", 599}};
+  return {{"anyOf", {code, text_schema("^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$")}}};
+}
+
+List<Statuses> status_list(std::uint16_t min) {
+  return {{min}, fmt::format("a status code from {} to 599, a range such as 500-504, or a list of them", min), Single::allowed};
+}
+
+void RetryCauses::read(const Node& node, RetryOptions& value, Reading& reading) const {
+  std::vector<Cause> causes;
+  cause_list().read(node, causes, reading);
+  const auto has = [&](Cause cause) { return std::ranges::find(causes, cause) != causes.end(); };
+  value.on_connect = has(Cause::connect);
+  value.on_reset = has(Cause::reset);
+  value.on_timeout = has(Cause::timeout);
+}
+
+Json RetryCauses::write(const RetryOptions& value) const {
+  std::vector<Cause> causes;
+  if (value.on_connect) causes.push_back(Cause::connect);
+  if (value.on_reset) causes.push_back(Cause::reset);
+  if (value.on_timeout) causes.push_back(Cause::timeout);
+  return cause_list().write(causes);
+}
+
+Json RetryCauses::schema() const { return cause_list().schema(); }
+
+std::string RetryCauses::words() const { return cause_list().words(); }
+
+void Secret::read(const Node& node, std::string& value, Reading& reading) const {
+  if (node.kind != NodeKind::scalar) {
+    reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
+  } else if (node.text.size() < length_min || node.text.size() > length_max) {
+    reading.problem(node, fmt::format("found a text of {} bytes, allowed is {}", node.text.size(), words()));
+  } else {
+    value = node.text;
+  }
+}
+
+void CheckFields::read(const Node& node, Value& value, Reading& reading) const {
+  std::vector<HeaderField> fields;
+  inner.read(node, fields, reading);
+  for (HeaderField& field : fields) value.emplace_back(std::move(field.name), std::move(field.value));
+}
+
+Json CheckFields::write(const Value& value) const {
+  std::vector<HeaderField> fields;
+  for (const auto& [name, text] : value) fields.push_back({name, text});
+  return inner.write(fields);
+}
+
+}  // namespace steelyard::config

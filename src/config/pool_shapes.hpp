@@ -1,0 +1,65 @@
+// The types that only the tables of pools have: what a hash is made of, status codes, reasons for another try, secrets.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/shapes.hpp"
+
+namespace steelyard::config {
+
+// client, path, or what and its name: `query user`.
+struct HashKey {
+  using Value = balance::HashKeyOptions;
+  void read(const Node& node, Value& value, Reading& reading) const;
+  Json write(const Value& value) const;
+  Json schema() const;
+  std::string words() const { return "client, path, query NAME, header NAME or cookie NAME"; }
+};
+
+// A status code, or a range of them: 200, 300-399.
+struct Statuses {
+  using Value = StatusRange;
+  std::uint16_t min;
+
+  void read(const Node& node, StatusRange& value, Reading& reading) const;
+  Json write(const StatusRange& value) const;
+  Json schema() const;
+  std::string words() const { return fmt::format("a status code from {} to 599 or a range such as 500-504", min); }
+};
+List<Statuses> status_list(std::uint16_t min);
+
+// What a request may be tried again after, as a list of words.
+struct RetryCauses {
+  using Value = RetryOptions;
+  void read(const Node& node, RetryOptions& value, Reading& reading) const;
+  Json write(const RetryOptions& value) const;
+  Json schema() const;
+  std::string words() const;
+};
+
+// A text that no message shows.
+struct Secret {
+  using Value = std::string;
+  static constexpr std::size_t length_min = 16;
+  static constexpr std::size_t length_max = 1024;
+
+  void read(const Node& node, std::string& value, Reading& reading) const;
+  Json write(const std::string& value) const { return value.empty() ? Json(nullptr) : Json(value); }
+  Json schema() const { return {{"type", "string"}, {"minLength", length_min}, {"maxLength", length_max}}; }
+  std::string words() const { return fmt::format("a random text of {} to {} bytes", length_min, length_max); }
+};
+
+// The fields of a health check's request.
+struct CheckFields {
+  using Value = std::vector<std::pair<std::string, std::string>>;
+  HeaderFields inner{EditedSide::health_check, Single::refused};
+
+  void read(const Node& node, Value& value, Reading& reading) const;
+  Json write(const Value& value) const;
+  Json schema() const { return inner.schema(); }
+  std::string words() const { return inner.words(); }
+};
+
+}  // namespace steelyard::config

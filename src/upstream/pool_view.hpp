@@ -1,0 +1,129 @@
+// A worker's view of a pool: chooses a server for a request and counts the exchange there. Keeps the snapshot that it saw last, and
+// what the algorithms remember. Lives on its worker's thread, owned by the proxy there.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "base/prng.hpp"
+#include "decide/balance/adaptive.hpp"
+#include "decide/balance/least_connections.hpp"
+#include "net/stream.hpp"
+#include "upstream/pool.hpp"
+
+namespace steelyard {
+
+// Why a server was chosen.
+enum class Choice : std::uint8_t {
+  algorithm,
+  session,      // the client's cookie names it
+  probe,        // its pause is over, and this request finds out how it is
+  last_resort,  // nobody else is left
+};
+[[nodiscard]] std::string_view name(Choice choice);
+
+class PoolView;
+
+// An exchange's place at a server: counted while it lives. On the worker's thread.
+class Place {
+ public:
+  Place() = default;
+  Place(PoolView& view, Server& server, Choice choice) : view_(&view), server_(&server), choice_(choice) {}
+  Place(Place&& other) noexcept : view_(other.view_), server_(std::exchange(other.server_, nullptr)), choice_(other.choice_) {}
+  Place& operator=(Place&& other) noexcept {
+    if (this == &other) return *this;
+    give_up();
+    view_ = other.view_;
+    server_ = std::exchange(other.server_, nullptr);
+    choice_ = other.choice_;
+    return *this;
+  }
+  ~Place() { give_up(); }
+
+  [[nodiscard]] Server* server() const { return server_; }
+  [[nodiscard]] Choice choice() const { return choice_; }
+  explicit operator bool() const { return server_ != nullptr; }
+  void give_up();
+
+ private:
+  PoolView* view_ = nullptr;
+  Server* server_ = nullptr;
+  Choice choice_ = Choice::algorithm;
+};
+
+// What a choice needs to know of a request.
+struct PickRequest {
+  std::uint64_t key_hash = 0;  // of what the pool's hash goes by; for ip_hash, of the client
+  Server* session = nullptr;   // whom its cookie names
+  bool repeatable = true;      // it loses nothing when the server fails
+  std::span<Server* const> tried{};
+};
+
+enum class NoPlace : std::uint8_t {
+  full,       // as many exchanges are under way as may be: wait for a turn
+  no_server,  // nobody may be asked
+};
+
+class PoolView final : private WaitQueue::Worker {
+ public:
+  PoolView(Pool& pool, Connector& connector, std::uint64_t seed);
+  PoolView(const PoolView&) = delete;
+  PoolView& operator=(const PoolView&) = delete;
+
+  [[nodiscard]] Pool& pool() const { return pool_; }
+  // Chooses a server and takes a place there. Without a turn nobody overtakes those that wait.
+  enum class Turn : bool { none, mine };
+  std::expected<Place, NoPlace> take(const PickRequest& request, Instant now, Turn turn = Turn::none);
+  // For requests that wait for a place here.
+  [[nodiscard]] WaitQueue::Ticket ticket() { return {pool_.queue(), *this}; }
+
+  void count_request(Instant now) { shard_.window.add_request(second(now)); }
+  // Whether the budget allows one more try; counts it.
+  [[nodiscard]] bool charge_retry(Instant now);
+
+ private:
+  friend class Place;
+  class TierView;
+  // What the algorithms remember of one tier.
+  struct Memory {
+    balance::LeastConnectionsMemory least_connections;
+    balance::AdaptiveMemory adaptive;
+  };
+  // One search for a server.
+  struct Search {
+    const PickRequest& request;
+    Instant now;
+    Holds passed_over = any_hold;
+    Server* warming = nullptr;  // passed over, because it is not its turn yet
+    bool full = false;          // somebody was passed over for having no place left
+  };
+
+  static std::int64_t second(Instant now) { return now.ns / 1'000'000'000; }
+  Server* choose(Search& search, Choice& choice);
+  Server* choose_in(const Tier& tier, Memory& memory, Search& search);
+  std::optional<std::size_t> run_algorithm(const Tier& tier, Memory& memory, const TierView& view, const Search& search);
+  Server* first_allowed(const Tier& tier, Search& search);
+  [[nodiscard]] bool follows_session(const Server& server) const;
+  bool waits_for_warmth(Server& server, const Search& search);
+  void refresh();
+  void end_exchange(Server& server);
+  void wake() override;
+
+  Pool& pool_;
+  Connector& connector_;
+  PoolShard& shard_;
+  Prng prng_;
+  std::uint64_t version_ = UINT64_MAX;
+  std::shared_ptr<const Members> members_;
+  Memory primary_;
+  Memory backup_;
+};
+
+inline void Place::give_up() {
+  if (server_ != nullptr) view_->end_exchange(*std::exchange(server_, nullptr));
+}
+
+}  // namespace steelyard
