@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "base/prng.hpp"
+#include "decide/balance/adaptive.hpp"
+#include "decide/balance/fastest.hpp"
 #include "decide/balance/hash.hpp"
 #include "decide/balance/ip_hash.hpp"
 #include "decide/balance/least_connections.hpp"
@@ -115,6 +117,9 @@ double median_ns(World& world, Pick pick) {
   return times[rounds / 2];
 }
 
+// A busy worker; what is worked out only every so often is part of the figure.
+constexpr Duration pick_interval = 10us;
+
 using Measure = std::function<double(World&)>;
 
 // One line for each algorithm: what it needs besides the world, and its pick.
@@ -139,6 +144,18 @@ const std::vector<std::pair<std::string, Measure>> algorithms{
      [](World& world) {
        const MaglevTable table(world.hashed);
        return median_ns(world, [&](BenchView view) { return pick_hash(table, world.chance.next(), world.bound, view); });
+     }},
+    {"fastest",
+     [](World& world) {
+       Instant now{0};
+       return median_ns(world, [&](BenchView view) { return pick_fastest(world.schedule, world.chance, view, now = now + pick_interval); });
+     }},
+    {"adaptive",
+     [](World& world) {
+       AdaptiveMemory memory;
+       Instant now{0};
+       return median_ns(
+           world, [&](BenchView view) { return pick_adaptive(world.schedule, world.chance, memory, view, now = now + pick_interval); });
      }},
 };
 
