@@ -380,3 +380,28 @@ def test_a_server_that_asks_for_no_new_traffic_gets_none_until_it_takes_it_again
         first.turn(200)
         assert described(proxy, first)["health"] == "healthy"
         assert "a" in each_of(addresses(40), lambda address: body_for(proxy, address))
+
+
+def test_a_backup_serves_while_every_primary_asks_for_no_new_traffic_and_then_the_primary_warms_up():
+    with pool_of("a", "b", "backup") as (first, second, backup):
+        config = with_servers(configuration(first, second, backup, pool={"health": CHECKED}), {}, {}, {"backup": True})
+        with Proxy(config) as proxy:
+            first.turn(410)
+            second.turn(410)
+            assert bodies(proxy) == {"backup": 10}
+            first.turn(200)
+            assert "backup" not in bodies(proxy) and described(proxy, first)["health"] == "warming"
+
+
+def test_the_keys_of_a_server_that_comes_back_return_one_after_the_other_and_stay():
+    with pool_of("a", "b") as servers:
+        pool = {**hashed_by_address("hash"), "health": CHECKED, "slow_start": {"window": "1h", "floor": "40%"}}
+        with Proxy(configuration(*servers, pool=pool)) as proxy:
+            servers[0].wait_checks()
+            before = homes_by_address(proxy, 100)
+            servers[0].turn(500)
+            servers[0].turn(200)
+            after = homes_by_address(proxy, 100)
+            assert homes_by_address(proxy, 100) == after
+        back = {key for key, home in enumerate(after) if home == "a"}
+        assert back < {key for key, home in enumerate(before) if home == "a"} and len(back) >= 5

@@ -1,14 +1,17 @@
 """Limits on what is under way at a server and in a pool, and the queue of requests that wait for a place."""
 
 import json
+import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from client import request_bytes
 from harness import Proxy, configuration
+from messages import reply
 from pool_server import CHECKED, PoolServer, ask_until, bodies, described, each_of, pool_of, wait_active_in_all
-from server import Server, refused_address
+from server import refused_address
 
 PATIENT = {"queue_timeout": "1m"}  # so that nobody waits in vain
 
@@ -41,9 +44,12 @@ def wait_queued(proxy, count):
     ask_until(lambda: queued(proxy) == count, f"{count} that wait")
 
 
-def records(proxy, count):
-    proxy.wait(lambda: len(proxy.output) >= count, f"{count} lines")
-    return [json.loads(line) for line in proxy.output]
+def record_of(proxy, target):
+    """The line of the access log for that request, once it is there."""
+    def found():
+        return [record for line in list(proxy.output) if (record := json.loads(line))["target"] == target]
+    proxy.wait(found, f"the line of {target}")
+    return found()[0]
 
 
 LOGGED = {"log": {"access": "stdout", "format": "json"}}
@@ -97,22 +103,44 @@ def test_who_came_first_is_served_first(workers):
         assert [request.target for request in server.requests] == [f"/{number}" for number in range(8)]
 
 
-def test_nobody_overtakes_those_that_wait():
-    """A place is free for the newcomer, but not for the one before it, whose turn is still to come: both are served in order."""
+def test_requests_that_wait_on_one_connection_are_answered_in_order():
     with pool_of("a") as [server]:
         server.hold()
-        with Proxy(limited(server, per_server_max=1)) as proxy:
-            first, second = send(proxy, "/1"), None
+        with Proxy(limited(server, per_server_max=1)) as proxy, proxy.client() as client:
+            first = send(proxy, "/1")
             server.wait_active(1)
-            second = send(proxy, "/2")
+            client.send(request_bytes("GET", "/2") + request_bytes("GET", "/3"))
             wait_queued(proxy, 1)
-            with proxy.client() as busy:
-                busy.send(request_bytes("GET", "/3") + request_bytes("GET", "/4"))
-                wait_queued(proxy, 2)
-                server.let_go()
-                assert [busy.response().status for _ in range(2)] == [200, 200]
-            assert finish(first, second) == [200, 200]
-        assert [request.target for request in server.requests] == ["/1", "/2", "/3", "/4"]
+            server.let_go()
+            assert [client.response().status for _ in range(2)] == [200, 200]
+            assert finish(first) == [200]
+        assert [request.target for request in server.requests] == ["/1", "/2", "/3"]
+
+
+@pytest.mark.xfail(strict=True, reason="who enters the queue tries at once, also where others wait before it")
+def test_a_newcomer_does_not_overtake_those_that_wait_when_a_place_becomes_free():
+    """The proxy learns of the answer that frees the place and of the newcomer at the same moment."""
+    with pool_of("a") as [server]:
+        with Proxy(limited(server, per_server_max=1)) as proxy, proxy.client() as newcomer:
+            assert newcomer.get("/before").status == 200
+            server.hold()
+            clients = [send(proxy, "/1")]
+            server.wait_active(1)
+            for number in (2, 3):
+                clients.append(send(proxy, f"/{number}"))
+                wait_queued(proxy, number - 1)
+            proxy.send_signal(signal.SIGSTOP)
+            ask_until(lambda: Path(f"/proc/{proxy.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "the pause")
+            given = server.given
+            server.release()
+            server.wait(lambda: server.given > given, "the answer")
+            server.settle()
+            newcomer.send(request_bytes("GET", "/4"))
+            proxy.send_signal(signal.SIGCONT)
+            server.wait(lambda: len(server.complete) == 3, "the next request")
+            server.let_go()
+            assert finish(*clients, newcomer) == [200] * 4
+        assert [request.target for request in server.requests] == ["/before", "/1", "/2", "/3", "/4"]
 
 
 def test_what_the_queue_has_no_room_for_is_refused_while_the_others_wait():
@@ -129,7 +157,7 @@ def test_what_the_queue_has_no_room_for_is_refused_while_the_others_wait():
             assert (metrics["queued"], metrics["limits_hit"]["queue_max"], metrics["limits_hit"]["queue_timeout"]) == (2, 1, 0)
             server.let_go()
             assert finish(first, *waiting) == [200] * 3
-            record = next(each for each in map(json.loads, proxy.output) if each["target"] == "/refused")
+            record = record_of(proxy, "/refused")
             assert record["pool"] == "app" and "queue_max" in record["failure"] and "server" not in record and record["tries"] == 0
         assert len(server.requests) == 3
 
@@ -160,7 +188,7 @@ def test_who_waits_for_too_long_is_refused_and_takes_no_place():
             assert queued(proxy) == 0
             server.let_go()
             assert finish(first) == [200] and proxy.get("/after").status == 200
-            late = next(each for each in map(json.loads, proxy.output) if each["target"] == "/late")
+            late = record_of(proxy, "/late")
             assert late["queue_ms"] > 0 and "queue_timeout" in late["failure"] and late["outcome"] == "refused"
         assert [request.target for request in server.requests] == ["/first", "/after"]
 
@@ -175,10 +203,8 @@ def test_the_record_says_how_long_a_request_waited():
             wait_queued(proxy, 1)
             server.let_go()
             assert finish(first, second) == [200, 200]
-            proxy.wait(lambda: any("/second" in line for line in proxy.output), "its line")
-            found = {record["target"]: record for record in map(json.loads, proxy.output)}
-        assert "queue_ms" not in found["/first"] and found["/second"]["queue_ms"] > 0
-        assert found["/second"]["queue_ms"] <= found["/second"]["duration_ms"]
+            at_once, later = record_of(proxy, "/first"), record_of(proxy, "/second")
+        assert "queue_ms" not in at_once and 0 < later["queue_ms"] <= later["duration_ms"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -326,17 +352,18 @@ def test_a_retry_does_not_wait_for_the_place_that_it_has_itself():
         assert bodies(proxy, 6) == {"a": 6}
 
 
-def test_a_retry_that_waits_keeps_nobody_else_from_the_server_that_it_left():
-    async def breaks_first(connection):
+class Breaking(PoolServer):
+    """Breaks off instead of answering `/broken`."""
+
+    async def serve(self, connection):
         while request := await connection.request():
             if request.target == "/broken":
                 return connection.reset()
-            await connection.server.answer(connection)
+            await connection.send(reply(body=self.name))
 
-    with pool_of("held") as [held], Server(breaks_first) as other:
-        async def hello(connection):
-            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother")
-        other.answer = hello
+
+def test_a_retry_that_waits_has_left_its_place_at_the_server_that_failed():
+    with pool_of("held") as [held], Breaking("other") as other:
         held.hold()
         with Proxy(limited(held, other, per_server_max=1)) as proxy:
             first = send(proxy)
@@ -346,18 +373,35 @@ def test_a_retry_that_waits_keeps_nobody_else_from_the_server_that_it_left():
             ask_until(lambda: described(proxy, other)["active"] == 0, "the place that the failed try had")
             held.let_go()
             assert finish(first, broken) == [200, 200]
+        assert [request.target for request in held.requests] == ["/", "/broken"]
 
 
-def test_those_who_wait_find_a_server_that_can_be_reached_again():
-    with pool_of("a", "b") as (held, gone):
-        with Proxy(limited(held, gone, per_server_max=1)) as proxy:
-            gone.leave()
-            assert bodies(proxy, 2) == {"a": 2}
-            held.hold()
+def test_a_retry_that_waits_keeps_nobody_else_from_the_server_that_failed():
+    with pool_of("held") as [held], Breaking("other") as other:
+        held.hold()
+        with Proxy(limited(held, other, per_server_max=1)) as proxy:
             first = send(proxy)
             held.wait_active(1)
+            broken = send(proxy, "/broken")
+            wait_queued(proxy, 1)
+            with proxy.client(deadline=2) as client:
+                assert client.get("/well").body == b"other"
+            held.let_go()
+            assert finish(first, broken) == [200, 200]
+
+
+@pytest.mark.xfail(strict=True, reason="the end of a server's pause wakes nobody in the queue, and newcomers queue up, too")
+def test_those_who_wait_find_a_server_that_can_be_reached_again():
+    with pool_of("a", "b") as (held, gone):
+        held.hold()
+        gone.leave()
+        with Proxy(limited(held, gone, per_server_max=1)) as proxy:
+            first = send(proxy)
+            held.wait_active(1)
+            waiting = proxy.client(deadline=2)
+            waiting.send(request_bytes())
+            wait_queued(proxy, 1)
             with PoolServer("b again", port=gone.port):
-                waiting = send(proxy)
                 assert waiting.response().body == b"b again"
                 waiting.close()
             held.let_go()
