@@ -14,6 +14,20 @@ DEADLINE_SECONDS = 20  # safety only: no test expects to reach it
 CHECKED = {"path": "/health", "interval": "20ms", "timeout": "10s", "drain_on": 410}
 
 
+class Tally:
+    """What several servers have under way together. Each counts a request from its arrival until just before its answer."""
+
+    def __init__(self):
+        self.active = 0
+        self.most = 0
+        self.lock = threading.Lock()
+
+    def add(self, count):
+        with self.lock:
+            self.active += count
+            self.most = max(self.most, self.active)
+
+
 class PoolServer(Server):
     def __init__(self, name, **options):
         self.name = name
@@ -23,6 +37,7 @@ class PoolServer(Server):
         self.active = 0       # requests that have come and are not answered
         self.active_most = 0
         self.given = 0        # answers to all others
+        self.tally = Tally()  # `pool_of` gives all servers the same
         self.holding = False
         self.may_go = asyncio.Semaphore(0)
         super().__init__(self.serve, **options)
@@ -36,11 +51,13 @@ class PoolServer(Server):
                 await connection.send(reply(self.health, reason="x"))
                 continue
             self.active += 1
+            self.tally.add(1)
             self.active_most = max(self.active_most, self.active)
             self.notify()
             if self.holding:
                 await self.may_go.acquire()
             self.active -= 1
+            self.tally.add(-1)
             self.given += 1
             self.notify()
             await connection.send(reply(self.status, body=self.name, reason="x"))
@@ -87,13 +104,13 @@ def pool_of(*names):
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(PoolServer(name)) for name in names]
         for server in servers:
-            server.changed = servers[0].changed
+            server.changed, server.tally = servers[0].changed, servers[0].tally
         yield servers
 
 
 def wait_active_in_all(servers, count):
     """Until so many requests are held by these servers together, which are of one `pool_of`."""
-    servers[0].wait(lambda: sum(server.active for server in servers) == count, f"{count} requests under way")
+    servers[0].wait(lambda: servers[0].tally.active == count, f"{count} requests under way")
 
 
 def bodies(proxy, count=10, **fields):

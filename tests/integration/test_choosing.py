@@ -9,8 +9,10 @@ from client import request_bytes
 from harness import Proxy, configuration
 from pool_server import CHECKED, PoolServer, addresses, ask_until, bodies, body_for, described, each_of, pool_of, wait_active_in_all
 
-ALGORITHMS = ["adaptive", "round_robin", "least_connections", "random", "fastest", "ip_hash", "hash"]
+MEASURING = ["adaptive", "fastest"]  # a busy machine makes one of equal servers look slow to these
 HASHES = ["ip_hash", "hash"]
+NOT_MEASURING = ["round_robin", "least_connections", "random", *HASHES]
+ALGORITHMS = [*MEASURING, *NOT_MEASURING]
 
 
 @pytest.fixture
@@ -50,10 +52,10 @@ def test_every_algorithm_serves_and_spreads_over_equal_servers(three, algorithm,
     with Proxy(configuration(*three, workers=workers, pool={"algorithm": algorithm})) as proxy:
         each_of(addresses(150), lambda address: body_for(proxy, address))
         assert proxy.page("status")["pools"][0]["algorithm"] == algorithm
-    assert sum(counts(three)) == 150 and min(counts(three)) >= 15, counts(three)
+    assert sum(counts(three)) == 150 and min(counts(three)) >= (1 if algorithm in MEASURING else 15), counts(three)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", NOT_MEASURING)
 def test_weights_are_met(three, algorithm):
     config = with_servers(configuration(*three, pool={"algorithm": algorithm}), {"weight": 5}, {"weight": 2}, {"weight": 1})
     with Proxy(config) as proxy:
@@ -61,10 +63,22 @@ def test_weights_are_met(three, algorithm):
     if algorithm == "round_robin":
         assert counts(three) == [200, 80, 40]
     heavy, middle, light = counts(three)
-    if algorithm == "fastest":  # where nothing is under way, weight counts as speed does, and the light one may get nothing
-        assert heavy > 2 * middle and middle >= light, counts(three)
-        return
     assert 140 <= heavy <= 260 and 40 <= middle <= 130 and 12 <= light <= 80, counts(three)
+
+
+@pytest.mark.parametrize("algorithm", ["least_connections", "random", *MEASURING])
+def test_weights_are_met_by_what_is_under_way(three, algorithm):
+    for server in three:
+        server.hold()
+    config = with_servers(configuration(*three, pool={"algorithm": algorithm}), {"weight": 5}, {"weight": 2}, {"weight": 1})
+    with Proxy(config) as proxy:
+        clients = open_held(proxy, 40)
+        wait_active_in_all(three, 40)
+        heavy, middle, light = (server.active for server in three)
+        assert 19 <= heavy <= 31 and 5 <= middle <= 15 and 1 <= light <= 9, counts(three)
+        for server in three:
+            server.let_go()
+        finish(clients)
 
 
 def test_round_robin_meets_weights_exactly_over_two_workers(three):
@@ -257,27 +271,45 @@ def test_adaptive_is_not_drawn_to_a_server_that_fails_fast(three):
     assert 0 < counts(three)[0] < 60 and sum(counts(three)) == 400, counts(three)
 
 
-# Two servers, one of which has just come back: a tenth of its share is a twentieth of everything.
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_server_that_comes_back_begins_with_a_part_of_its_share(algorithm):
-    with pool_of("a", "b") as (back, other):
-        pool = {"algorithm": algorithm, "health": CHECKED, "slow_start": {"window": "1h", "floor": "10%"}}
-        with Proxy(configuration(back, other, pool=pool)) as proxy:
-            back.turn(500)
-            assert described(proxy, back)["health"] == "unhealthy"
-            back.turn(200)
-            assert described(proxy, back)["health"] == "warming"
-            each_of(addresses(400), lambda address: body_for(proxy, address), threads=1)
-        most, least = 70, 0 if algorithm == "fastest" else 3
-        assert least <= len(back.complete) <= most and sum(counts([back, other])) == 400, counts([back, other])
+def one_comes_back(algorithm, window="1h"):
+    """The window is so long that the share stays at the floor."""
+    return {"algorithm": algorithm, "health": CHECKED, "slow_start": {"window": window, "floor": "10%"}}
+
+
+def come_back(proxy, server):
+    server.turn(500)
+    assert described(proxy, server)["health"] == "unhealthy"
+    server.turn(200)
+    assert described(proxy, server)["health"] == "warming"
+
+
+@pytest.mark.parametrize("algorithm", NOT_MEASURING)
+def test_a_server_that_comes_back_begins_with_a_tenth_of_its_share(algorithm):
+    with pool_of("a", "b") as (back, other), Proxy(configuration(back, other, pool=one_comes_back(algorithm))) as proxy:
+        come_back(proxy, back)
+        each_of(addresses(400), lambda address: body_for(proxy, address), threads=1)
+        assert 3 <= len(back.complete) <= 70 and sum(counts([back, other])) == 400, counts([back, other])
+
+
+@pytest.mark.parametrize("algorithm", ["least_connections", "random", *MEASURING])
+def test_a_server_that_comes_back_has_little_under_way(algorithm):
+    with pool_of("a", "b") as (back, other), Proxy(configuration(back, other, pool=one_comes_back(algorithm))) as proxy:
+        come_back(proxy, back)
+        back.hold()
+        other.hold()
+        clients = open_held(proxy, 60)
+        wait_active_in_all([back, other], 60)
+        assert 1 <= back.active <= 15, counts([back, other])
+        back.let_go()
+        other.let_go()
+        finish(clients)
 
 
 def test_after_the_window_a_server_has_its_share_again():
     with pool_of("a", "b") as (back, other):
-        with Proxy(configuration(back, other, pool={"health": CHECKED, "slow_start": {"window": "1s", "floor": "1%"}})) as proxy:
+        with Proxy(configuration(back, other, pool=one_comes_back("round_robin", window="1s"))) as proxy:
             back.turn(500)
             back.turn(200)
-            assert described(proxy, back)["health"] == "warming"
             ask_until(lambda: bodies(proxy) and described(proxy, back)["health"] == "healthy", "the end of the window")
             assert bodies(proxy, 40) == {"a": 20, "b": 20}
 
@@ -380,3 +412,28 @@ def test_a_server_that_asks_for_no_new_traffic_gets_none_until_it_takes_it_again
         first.turn(200)
         assert described(proxy, first)["health"] == "healthy"
         assert "a" in each_of(addresses(40), lambda address: body_for(proxy, address))
+
+
+def test_a_backup_serves_while_every_primary_asks_for_no_new_traffic_and_then_the_primary_warms_up():
+    with pool_of("a", "b", "backup") as (first, second, backup):
+        config = with_servers(configuration(first, second, backup, pool={"health": CHECKED}), {}, {}, {"backup": True})
+        with Proxy(config) as proxy:
+            first.turn(410)
+            second.turn(410)
+            assert bodies(proxy) == {"backup": 10}
+            first.turn(200)
+            assert "backup" not in bodies(proxy) and described(proxy, first)["health"] == "warming"
+
+
+def test_the_keys_of_a_server_that_comes_back_return_one_after_the_other_and_stay():
+    with pool_of("a", "b") as servers:
+        pool = {**hashed_by_address("hash"), "health": CHECKED, "slow_start": {"window": "1h", "floor": "40%"}}
+        with Proxy(configuration(*servers, pool=pool)) as proxy:
+            servers[0].wait_checks()
+            before = homes_by_address(proxy, 100)
+            servers[0].turn(500)
+            servers[0].turn(200)
+            after = homes_by_address(proxy, 100)
+            assert homes_by_address(proxy, 100) == after
+        back = {key for key, home in enumerate(after) if home == "a"}
+        assert back < {key for key, home in enumerate(before) if home == "a"} and len(back) >= 5

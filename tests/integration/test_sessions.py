@@ -215,7 +215,7 @@ def test_two_pools_do_not_take_each_others_cookies(three):
 
 
 def with_weight_0(servers, **options):
-    """The second server has weight 0; its sessions are of a time when it had more."""
+    """The second server has weight 0; its sessions are from before that."""
     config = sticky(*servers, **options)
     config["pools"]["app"]["servers"][1]["weight"] = 0
     return config
