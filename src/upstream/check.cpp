@@ -13,6 +13,10 @@ namespace {
 
 using Kind = CheckVerdict::Kind;
 
+// Of the timer that ends a check. Beyond that it was this process that did not run (a machine that was paused, or has too much to do),
+// and the answer may have come in time; to believe such timeouts would take out all servers at once.
+constexpr Duration lateness_max = 100ms;
+
 // A request without content says so where its method gives content a meaning (RFC 9110 §8.6).
 bool announces_no_content(std::string_view method) { return method == "POST" || method == "PUT" || method == "PATCH"; }
 
@@ -39,21 +43,27 @@ ServerCheck::ServerCheck(const HealthOptions& options, const Server& server)
 
 Task<CheckVerdict> ServerCheck::run(Connector& connector) const {
   Fiber& fiber = co_await this_fiber();
-  fiber.set_deadline(fiber.scheduler().now() + options_.timeout);
+  const Instant deadline = fiber.scheduler().now() + options_.timeout;
+  fiber.set_deadline(deadline);
+  const auto failed = [&](const Error& error, CheckPhase phase) {
+    const Duration late = fiber.scheduler().now() - deadline;
+    if (error.kind != ErrorKind::timed_out || late <= lateness_max) return failed_check(error, phase, options_.timeout);
+    return CheckVerdict{Kind::none, fmt::format("this process was held up for {} ms", late / 1ms)};
+  };
   auto stream = connector.connect(address_);
-  if (!stream) co_return failed_check(stream.error(), CheckPhase::connecting, options_.timeout);
+  if (!stream) co_return failed(stream.error(), CheckPhase::connecting);
   const WaitResult opened = co_await (*stream)->writable();
   const auto connected = opened == WaitResult::done ? (*stream)->connect_result() : fail(error_of(opened));
-  if (!connected) co_return failed_check(connected.error(), CheckPhase::connecting, options_.timeout);
+  if (!connected) co_return failed(connected.error(), CheckPhase::connecting);
   if (options_.kind == CheckKind::tcp) co_return CheckVerdict{Kind::healthy, "connection accepted"};
   const auto sent = co_await send(**stream);
-  if (!sent) co_return failed_check(sent.error(), CheckPhase::sending, options_.timeout);
+  if (!sent) co_return failed(sent.error(), CheckPhase::sending);
   CheckAnswer answer(options_, **stream);
   for (;;) {
     auto verdict = answer.read();
     if (verdict) co_return std::move(*verdict);
     const WaitResult arrived = co_await (*stream)->readable();
-    if (arrived != WaitResult::done) co_return failed_check({error_of(arrived)}, answer.phase(), options_.timeout);
+    if (arrived != WaitResult::done) co_return failed({error_of(arrived)}, answer.phase());
   }
 }
 

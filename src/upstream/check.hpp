@@ -18,7 +18,8 @@ class ServerCheck {
   ServerCheck(const HealthOptions& options, const Server& server);
 
   // Over a connection of its own, so that it also finds a server that accepts no more. Takes options.timeout at most, which it sets as
-  // the fiber's deadline; of a fiber that is cancelled meanwhile the verdict means nothing.
+  // the fiber's deadline; of a fiber that is cancelled meanwhile the verdict means nothing. Kind::none where descriptors have run out
+  // or this process itself was held up.
   Task<CheckVerdict> run(Connector& connector) const;
 
  private:

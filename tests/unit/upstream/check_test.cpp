@@ -202,6 +202,19 @@ TEST_F(CheckTimeout, ends_a_body_that_comes_slowly) {
   expire("body of the answer not complete within 2000 ms");
 }
 
+TEST_F(CheckTimeout, that_comes_far_too_late_says_nothing_of_the_server) {
+  connect_late();
+  turn(scheduler, at_ms(2999));
+  turn(scheduler, at_ms(4500));
+  expect(Kind::none, "this process was held up for 1500 ms");
+}
+
+TEST_F(CheckTimeout, that_comes_a_little_late_counts) {
+  connect_late();
+  turn(scheduler, at_ms(3100));
+  expect(Kind::unhealthy, "no answer within 2000 ms");
+}
+
 TEST_F(CheckTest, cancelling_ends_it_and_closes_its_connection) {
   start();
   connector.stream->connect();
