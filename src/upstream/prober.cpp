@@ -101,7 +101,7 @@ void Prober::Probe::judge(CheckVerdict verdict) {
     log_message(LogLevel::debug, "health: {}/{}: {}", prober_.pool_.options().name, server_.id, verdict.reason);
   }
   if (verdict.kind == Kind::none) {
-    log_message_limited(LogLevel::warning, "health", "pool {}: servers cannot be checked: {}", prober_.pool_.options().name,
+    log_message_limited(LogLevel::warning, "health", "pool {}: a health check came to nothing: {}", prober_.pool_.options().name,
                         verdict.reason);
     return;
   }
