@@ -60,7 +60,9 @@ std::optional<EjectionReason> by_latency(const OutlierOptions& options, const In
 
 bool is_worse(const Outlier& a, const Outlier& b) {
   if (a.reason.kind != b.reason.kind) return a.reason.kind == Kind::error_ratio;
-  return a.reason.own - a.reason.others > b.reason.own - b.reason.others;
+  const double a_distance = a.reason.own - a.reason.others;
+  const double b_distance = b.reason.own - b.reason.others;
+  return a_distance != b_distance ? a_distance > b_distance : a.position < b.position;
 }
 
 }  // namespace
@@ -74,7 +76,7 @@ std::vector<Outlier> find_outliers(const OutlierOptions& options, std::span<cons
     if (!reason) reason = by_latency(options, figures[position], median_us);
     if (reason) outliers.push_back({position, *reason});
   }
-  std::ranges::stable_sort(outliers, is_worse);
+  std::ranges::sort(outliers, is_worse);
   return outliers;
 }
 
