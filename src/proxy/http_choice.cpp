@@ -1,5 +1,6 @@
 // Which server an exchange goes to, whether another one is asked after a failure, and what the pool learns from a try.
 #include <algorithm>
+#include <array>
 
 #include "base/ascii.hpp"
 #include "base/hash.hpp"
@@ -54,8 +55,8 @@ bool HttpProxy::is_repeatable(const Trip& trip) const {
   return trip.replayable && !trip.answered && (http::is_idempotent(trip.exchange.method) || trip.route->repeat_any);
 }
 
-Result<void> HttpProxy::take_place(Trip& trip, PoolView::Turn turn) {
-  auto place = trip.pool->take(trip.pick_request(trip.exchange.body.done() && is_repeatable(trip)), scheduler_.now(), turn);
+Result<void> HttpProxy::take_place(Trip& trip, const PickRequest& request, PoolView::Turn turn) {
+  auto place = trip.pool->take(request, scheduler_.now(), turn);
   if (!place) return fail(place.error() == NoPlace::full ? ErrorKind::overloaded : ErrorKind::no_server);
   trip.place = std::move(*place);
   return {};
@@ -64,8 +65,18 @@ Result<void> HttpProxy::take_place(Trip& trip, PoolView::Turn turn) {
 Task<Result<void>> HttpProxy::wait_for_place(Trip& trip) {
   Exchange& exchange = trip.exchange;
   WaitQueue& queue = trip.pool->pool().queue();
-  WaitQueue::Ticket ticket = trip.pool->ticket();
-  if (!queue.enter(ticket)) {
+  // By the time that it is this request's turn, a server that could not be reached may be back.
+  PickRequest request = trip.pick_request(trip.exchange.body.done() && is_repeatable(trip));
+  std::array<Server*, tries_max> reached{};
+  std::size_t reached_count = 0;
+  for (std::size_t i = 0; i < trip.failed_count(); ++i) {
+    if (trip.failed->why[i].reached) reached[reached_count++] = trip.failed->servers[i];
+  }
+  request.tried = std::span(reached).first(reached_count);
+  using Takes = WaitQueue::Ticket::Takes;
+  WaitQueue::Ticket ticket = trip.pool->ticket(reached_count == 0 ? Takes::any_place : Takes::some_places);
+  const WaitQueue::Entry entry = queue.enter(ticket);
+  if (entry == WaitQueue::Entry::full) {
     metrics_.hit(Limit::queue_max);
     co_return fail(ErrorKind::overloaded);
   }
@@ -73,8 +84,8 @@ Task<Result<void>> HttpProxy::wait_for_place(Trip& trip) {
   const Instant begun = scheduler_.now();
   exchange.fiber.set_deadline(std::min(begun + trip.pool->pool().options().queue.queue_timeout, trip.total_deadline));
   exchange.response.stream().watch();
-  // A place may have become free between the look and the queue.
-  Result<void> result = take_place(trip, PoolView::Turn::mine);
+  Result<void> result = fail(ErrorKind::overloaded);
+  if (entry == WaitQueue::Entry::first) result = take_place(trip, request, PoolView::Turn::mine);
   while (!result && result.error().kind == ErrorKind::overloaded) {
     const WaitResult waited = co_await ticket.turn();
     if (waited == WaitResult::cancelled) {
@@ -83,7 +94,7 @@ Task<Result<void>> HttpProxy::wait_for_place(Trip& trip) {
       count_timeout(trip, Limit::queue_timeout);
       result = fail(ErrorKind::out_of_turn);
     } else {
-      result = take_place(trip, PoolView::Turn::mine);
+      result = take_place(trip, request, PoolView::Turn::mine);
       if (!result && result.error().kind == ErrorKind::overloaded) queue.reenter(ticket);
     }
   }

@@ -121,7 +121,7 @@ Task<Result<void>> HttpProxy::forward(Trip& trip) {
   trip.pool->count_request(scheduler_.now());
   identify(trip);
   Freshness freshness = Freshness::reuse;
-  Result<void> result = take_place(trip, PoolView::Turn::none);
+  Result<void> result = take_place(trip, trip.pick_request(trip.exchange.body.done() && is_repeatable(trip)), PoolView::Turn::none);
   if (!result && result.error().kind == ErrorKind::overloaded) result = co_await wait_for_place(trip);
   while (result) {
     ++trip.tries;
@@ -141,7 +141,7 @@ Task<Result<void>> HttpProxy::forward(Trip& trip) {
       result = {};
       continue;
     }
-    const Another another = trip.next ? Another::taken : take_another(trip, {error.kind}, MayWait::yes);
+    const Another another = trip.next ? Another::taken : take_another(trip, {.kind = error.kind, .reached = trip.connected}, MayWait::yes);
     if (another == Another::none) break;
     metrics_.failovers.add();
     if (another == Another::full) {

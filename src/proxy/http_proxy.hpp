@@ -42,6 +42,7 @@ class HttpProxy final : public ExchangeHandler {
   struct Failed {
     ErrorKind kind = ErrorKind::system;
     std::uint16_t status = 0;
+    bool reached = true;  // there was a connection
   };
   // The servers that have failed an exchange, and how. Most exchanges never need one.
   struct FailedServers : PoolAllocated {
@@ -113,7 +114,7 @@ class HttpProxy final : public ExchangeHandler {
   // Which server, and whether another one (http_choice.cpp).
   enum class Another : std::uint8_t { none, taken, full };
   void identify(Trip& trip) const;
-  Result<void> take_place(Trip& trip, PoolView::Turn turn);
+  Result<void> take_place(Trip& trip, const PickRequest& request, PoolView::Turn turn);
   Task<Result<void>> wait_for_place(Trip& trip);
   enum class MayWait : bool { no, yes };
   Another take_another(Trip& trip, Failed failed, MayWait may_wait);

@@ -25,7 +25,7 @@ Task<void> OutlierDetector::run() {
   while (fiber_.cause() == Cause::none) {
     fiber_.set_deadline(scheduler.now() + publish_interval);
     co_await until_deadline();
-    pool_.publish_changes();
+    pool_.publish_changes(scheduler.now());
     if (scheduler.now() < next_comparison) continue;
     compare();
     next_comparison = scheduler.now() + interval;

@@ -129,9 +129,12 @@ Tier Pool::make_tier(bool backup, const Tier* before) const {
   return tier;
 }
 
-void Pool::publish_changes() {
-  const std::lock_guard lock(mutex_);
-  if (changed_) rebuild_locked();
+void Pool::publish_changes(Instant now) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (changed_) rebuild_locked();
+  }
+  if (queue_.busy() && now.ns >= next_probe_ns_.load(std::memory_order_relaxed)) queue_.grant_one();
 }
 
 void Pool::on_try(Server& server, const TryResult& result, bool asked, const Moment& at) {

@@ -55,8 +55,9 @@ class Pool {
   void end_drain(Server& server, std::string reason, const Moment& at);
   // A comparison has shown that `server` is far worse than the others. False where too many are ejected already.
   bool eject(Server& server, const std::string& reason, const Moment& at);
-  // Publishes what has changed since the last time. From the control thread, every so often.
-  void publish_changes();
+  // Publishes what has changed since the last time, and lets one of those that wait for a place find out about a server whose pause is
+  // over. From the control thread, every so often.
+  void publish_changes(Instant now);
 
   // What a try has shown. From workers.
   // `asked`: the try was made to find out how the server is.

@@ -73,7 +73,7 @@ PoolView::PoolView(Pool& pool, Connector& connector, std::uint64_t seed)
 
 std::expected<Place, NoPlace> PoolView::take(const PickRequest& request, Instant now, Turn turn) {
   refresh();
-  const bool overtakes = turn == Turn::none && pool_.limited() && pool_.queue().busy();
+  const bool overtakes = turn == Turn::none && pool_.limited() && pool_.queue().comes_first();
   if (overtakes || !pool_.begin_exchange()) return std::unexpected(NoPlace::full);
   Search search{request, now};
   for (;;) {

@@ -78,7 +78,7 @@ class PoolView final : private WaitQueue::Worker {
   enum class Turn : bool { none, mine };
   std::expected<Place, NoPlace> take(const PickRequest& request, Instant now, Turn turn = Turn::none);
   // For requests that wait for a place here.
-  [[nodiscard]] WaitQueue::Ticket ticket() { return {pool_.queue(), *this}; }
+  [[nodiscard]] WaitQueue::Ticket ticket(WaitQueue::Ticket::Takes takes) { return {pool_.queue(), *this, takes}; }
 
   void count_request(Instant now) { shard_.window.add_request(second(now)); }
   // Whether the budget allows one more try; counts it.

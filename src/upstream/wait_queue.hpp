@@ -1,6 +1,6 @@
 // Requests that wait for a place, because the pool or all of its servers have as many exchanges under way as they may. First come,
-// first served over all workers: while anybody waits, nobody else takes a place. Shared by all workers, under a lock that is
-// reached only where a limit is.
+// first served over all workers: while anybody waits, nobody else takes a place. Only those that would not take just any place,
+// because a server has failed them, are overtaken. Shared by all workers, under a lock that is reached only where a limit is.
 //
 // An exchange that ends gives one waiting request its turn: it may try again to take a place. A turn that is not used is passed
 // on. The fiber that waits is woken on its own thread.
@@ -23,7 +23,8 @@ class WaitQueue {
   // One request's place in the queue, for as long as it lives. Made and destroyed on its worker's thread.
   class Ticket : public ListLink {
    public:
-    Ticket(WaitQueue& queue, Worker& worker) : queue_(queue), worker_(worker) {}
+    enum class Takes : std::uint8_t { any_place, some_places };
+    Ticket(WaitQueue& queue, Worker& worker, Takes takes) : queue_(queue), worker_(worker), takes_(takes) {}
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
     ~Ticket() { queue_.leave(*this); }
@@ -53,6 +54,7 @@ class WaitQueue {
     friend class WaitQueue;
     WaitQueue& queue_;
     Worker& worker_;
+    const Takes takes_;
     Turn* waiting_ = nullptr;
     bool entered_ = false;
     bool granted_ = false;   // under the queue's lock
@@ -77,9 +79,12 @@ class WaitQueue {
 
   // Somebody waits, or has a turn that is not used yet.
   [[nodiscard]] bool busy() const { return size_.load() != 0; }
+  // Nobody else may take a place.
+  [[nodiscard]] bool comes_first() const { return first_.load() != 0; }
   [[nodiscard]] std::uint32_t size() const { return size_.load(std::memory_order_relaxed); }
-  // False: the queue is full. A place may have become free just before: try once more after entering.
-  bool enter(Ticket& ticket);
+  enum class Entry : std::uint8_t { full, first, behind_others };
+  // Who overtakes nobody has to try once more: a place may have become free just before.
+  Entry enter(Ticket& ticket);
   // The turn led to nothing: waits again, before all others.
   void reenter(Ticket& ticket);
   // One exchange has ended.
@@ -95,6 +100,7 @@ class WaitQueue {
 
   const std::uint32_t max_;
   std::atomic<std::uint32_t> size_{0};
+  std::atomic<std::uint32_t> first_{0};  // of these, those that take any place or have a turn
   std::mutex mutex_;
   IntrusiveList<Ticket> waiting_;
 };

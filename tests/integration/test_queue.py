@@ -117,7 +117,6 @@ def test_requests_that_wait_on_one_connection_are_answered_in_order():
         assert [request.target for request in server.requests] == ["/1", "/2", "/3"]
 
 
-@pytest.mark.xfail(strict=True, reason="who enters the queue tries at once, also where others wait before it")
 def test_a_newcomer_does_not_overtake_those_that_wait_when_a_place_becomes_free():
     """The proxy learns of the answer that frees the place and of the newcomer at the same moment."""
     with pool_of("a") as [server]:
@@ -390,7 +389,6 @@ def test_a_retry_that_waits_keeps_nobody_else_from_the_server_that_failed():
             assert finish(first, broken) == [200, 200]
 
 
-@pytest.mark.xfail(strict=True, reason="the end of a server's pause wakes nobody in the queue, and newcomers queue up, too")
 def test_those_who_wait_find_a_server_that_can_be_reached_again():
     with pool_of("a", "b") as (held, gone):
         held.hold()

@@ -218,7 +218,7 @@ TEST(Pool, failures_in_a_row_eject_a_server_and_one_request_finds_out_when_it_is
     under.later(5s);
     EXPECT_EQ(under.count(30)["a"], 1) << "one request finds out, not thirty";
     under.pool.on_try(under.at(0), good, true, under.moment());
-    under.pool.publish_changes();
+    under.pool.publish_changes(under.now);
     EXPECT_TRUE(under.at(0).takes_traffic());
   }
 }
