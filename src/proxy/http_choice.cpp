@@ -106,7 +106,10 @@ Task<Result<void>> HttpProxy::wait_for_place(Trip& trip) {
 // The Set-Cookie that leads the client back to its server, where its cookie does not do that already.
 std::string_view HttpProxy::new_session(const Trip& trip) const {
   const Sessions* const sessions = trip.pool->pool().sessions();
-  return sessions == nullptr || trip.session == trip.place.server() ? std::string_view{} : sessions->set_cookie(trip.server());
+  if (sessions == nullptr) return {};
+  // Its server was only full, or has failed this once.
+  if (trip.session != nullptr && trip.pool->keeps_session(*trip.session)) return {};
+  return sessions->set_cookie(trip.server());
 }
 
 // After the try under way has failed, or instead of waiting for it any longer: a place at another server, if the request may have

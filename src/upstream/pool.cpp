@@ -226,6 +226,8 @@ void Pool::end_pause_locked(Server& server, const Moment& at) {
     begin_slow_start(server, at.now);
   }
   changed_ = true;
+  // Where it is the only one, nobody has a turn until it has.
+  if (members_->primary.weight_sum == 0) rebuild_locked();
   say(LogLevel::info, server, "is back", "it answers again");
 }
 

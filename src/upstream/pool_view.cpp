@@ -69,7 +69,7 @@ std::string_view name(Choice choice) {
 }
 
 PoolView::PoolView(Pool& pool, Connector& connector, std::uint64_t seed)
-    : pool_(pool), connector_(connector), shard_(pool.add_shard()), prng_(seed) {}
+    : pool_(pool), connector_(connector), shard_(pool.add_shard()), prng_(seed), retry_cursor_(prng_.next() >> 1U) {}
 
 std::expected<Place, NoPlace> PoolView::take(const PickRequest& request, Instant now, Turn turn) {
   refresh();
@@ -99,7 +99,7 @@ void PoolView::end_exchange(Server& server) {
 
 Server* PoolView::choose(Search& search, Choice& choice) {
   const PickRequest& request = search.request;
-  if (Server* const server = request.session; server != nullptr && follows_session(*server) && !is_one_of(request.tried, server)) {
+  if (Server* const server = request.session; server != nullptr && keeps_session(*server) && !is_one_of(request.tried, server)) {
     choice = Choice::session;
     if (!server->full()) return server;
   }
@@ -138,11 +138,11 @@ Server* PoolView::choose_in(const Tier& tier, Memory& memory, Search& search) {
 }
 
 std::optional<std::size_t> PoolView::run_algorithm(const Tier& tier, Memory& memory, const TierView& view, const Search& search) {
+  std::atomic<std::uint64_t>& cursor = search.request.tried.empty() ? pool_.cursor() : retry_cursor_;
   switch (pool_.options().algorithm) {
     case Algorithm::adaptive: return balance::pick_adaptive(tier.schedule, prng_, memory.adaptive, view, search.now);
-    case Algorithm::round_robin: return balance::pick_round_robin(tier.schedule, pool_.cursor(), view);
-    case Algorithm::least_connections:
-      return balance::pick_least_connections(tier.schedule, pool_.cursor(), memory.least_connections, view);
+    case Algorithm::round_robin: return balance::pick_round_robin(tier.schedule, cursor, view);
+    case Algorithm::least_connections: return balance::pick_least_connections(tier.schedule, cursor, memory.least_connections, view);
     case Algorithm::ip_hash: return balance::pick_ip_hash(*tier.by_client, search.request.key_hash, view);
     case Algorithm::hash: {
       const balance::LoadBound bound{pool_.active(), tier.weight_sum * weight_unit, pool_.options().hash_load_max};
@@ -184,7 +184,7 @@ Server* PoolView::first_allowed(const Tier& tier, Search& search) {
 }
 
 // A drained server, or one of weight 0, keeps its sessions where the pool wants that.
-bool PoolView::follows_session(const Server& server) const {
+bool PoolView::keeps_session(const Server& server) const {
   if (server.held(static_cast<Holds>(~bit(Hold::draining)))) return false;
   const bool drained = server.weight == 0 || server.held(bit(Hold::draining));
   return !drained || (pool_.options().sticky && pool_.options().sticky->follow_drained);

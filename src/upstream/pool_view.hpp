@@ -2,6 +2,7 @@
 // what the algorithms remember. Lives on its worker's thread, owned by the proxy there.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -80,6 +81,9 @@ class PoolView final : private WaitQueue::Worker {
   // For requests that wait for a place here.
   [[nodiscard]] WaitQueue::Ticket ticket(WaitQueue::Ticket::Takes takes) { return {pool_.queue(), *this, takes}; }
 
+  // Whether a session may stay with its server, be that full just now or not.
+  [[nodiscard]] bool keeps_session(const Server& server) const;
+
   void count_request(Instant now) { shard_.window.add_request(second(now)); }
   // Whether the budget allows one more try; counts it.
   [[nodiscard]] bool charge_retry(Instant now);
@@ -106,7 +110,6 @@ class PoolView final : private WaitQueue::Worker {
   Server* choose_in(const Tier& tier, Memory& memory, Search& search);
   std::optional<std::size_t> run_algorithm(const Tier& tier, Memory& memory, const TierView& view, const Search& search);
   Server* first_allowed(const Tier& tier, Search& search);
-  [[nodiscard]] bool follows_session(const Server& server) const;
   bool waits_for_warmth(Server& server, const Search& search);
   void refresh();
   void end_exchange(Server& server);
@@ -118,6 +121,7 @@ class PoolView final : private WaitQueue::Worker {
   Prng prng_;
   std::uint64_t version_ = UINT64_MAX;
   std::shared_ptr<const Members> members_;
+  std::atomic<std::uint64_t> retry_cursor_;  // so that retries do not shift the turns of first tries
   Memory primary_;
   Memory backup_;
 };

@@ -117,8 +117,9 @@ void Prober::Probe::judge(CheckVerdict verdict) {
     draining_ = verdict.kind == Kind::drain;
   }
   if (health_ == health_before && draining_ == drained_before) return;
+  // In this order: who reads the message finds the state as it says.
+  prober_.sink_(server_, {health_, draining_, verdict.reason});
   log_change(health_before, verdict);
-  prober_.sink_(server_, {health_, draining_, std::move(verdict.reason)});
 }
 
 void Prober::Probe::log_change(Health health_before, const CheckVerdict& verdict) const {

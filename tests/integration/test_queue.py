@@ -305,7 +305,7 @@ def test_a_servers_own_limit_needs_none_of_the_pool():
             assert finish(*clients) == [200] * 6
 
 
-def test_a_session_whose_server_is_full_goes_to_another_one():
+def test_a_session_whose_server_is_full_goes_to_another_one_this_once():
     sticky = {"sticky": {"cookie": "home", "secret": "0123456789abcdef"}}
     with pool_of("a", "b") as (full, other):
         with Proxy(limited(full, other, per_server_max=1, pool=sticky)) as proxy:
@@ -317,7 +317,7 @@ def test_a_session_whose_server_is_full_goes_to_another_one():
             first = send(proxy, Cookie=cookie)
             full.wait_active(1)
             moved = proxy.get("/", Cookie=cookie)
-            assert moved.body == b"b" and moved.values("set-cookie")
+            assert moved.body == b"b" and not moved.values("set-cookie")
             full.let_go()
             assert finish(first) == [200]
             assert bodies(proxy, 4, Cookie=cookie) == {"a": 4}
@@ -375,7 +375,6 @@ def test_a_retry_that_waits_has_left_its_place_at_the_server_that_failed():
         assert [request.target for request in held.requests] == ["/", "/broken"]
 
 
-@pytest.mark.xfail(strict=True, reason="whoever is first in the queue stops those behind it, also where it cannot use the place itself")
 def test_a_retry_that_waits_keeps_nobody_else_from_the_server_that_failed():
     with pool_of("held") as [held], Breaking("other") as other:
         held.hold()
