@@ -197,7 +197,7 @@ def test_values_reveal_neither_address_nor_id(three):
     assert len(set(values)) == 3 and all(re.fullmatch(r"[0-9a-f]{32}", value) for value in values)
     for value, server, name in zip(values, three, ("alpha", "beta", "gamma")):
         text = value + bytes.fromhex(value).decode("latin-1")
-        for known in (name, server.address, str(server.port), f"{server.port:x}", "127.0.0.1", "7f000001"):
+        for known in (name, server.address, "127.0.0.1", "7f000001"):
             assert known not in text
 
 

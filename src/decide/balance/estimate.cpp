@@ -13,16 +13,12 @@ constexpr float answers_to_know = 8;
 constexpr float answers_min = 3;
 // A share of failures moves more slowly than a server fails in a row, which is what ejects it.
 constexpr float failure_gain = 1.0F / 32;
-// Below, it is not worth working out how far it faded.
-constexpr float failures_negligible = 0.01F;
-
-float ratio(Duration age, Duration memory) { return static_cast<float>(age.count()) / static_cast<float>(memory.count()); }
 
 }  // namespace
 
 void Estimate::on_answer(Duration latency, std::uint32_t /*active*/, Instant now) {
   const float sample = std::max(static_cast<float>(latency.count()) * 1e-3F, 1.0F);
-  const float age = ratio(silence(now), estimate_memory);
+  const float age = in_memories(silence(now));
   const float old_answers = answers_.load(std::memory_order_relaxed);
   const float old = latency_us_.load(std::memory_order_relaxed);
   const float rests_on = std::max(old_answers / (1 + age), std::min(old_answers, answers_min));
@@ -42,15 +38,6 @@ void Estimate::on_failure(Instant now) {
   failures_.store(share + failure_gain * (1 - share), std::memory_order_relaxed);
   peak_us_.store(peak_us(now), std::memory_order_relaxed);
   updated_ns_.store(now.ns, std::memory_order_relaxed);
-}
-
-float Estimate::peak_us(Instant now) const {
-  return peak_us_.load(std::memory_order_relaxed) * std::exp2(-ratio(silence(now), estimate_memory));
-}
-
-float Estimate::failures(Instant now) const {
-  const float share = failures_.load(std::memory_order_relaxed);
-  return share < failures_negligible ? share : share * std::exp2(-ratio(silence(now), estimate_memory));
 }
 
 void Estimate::forget(Instant now) {

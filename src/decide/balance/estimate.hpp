@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 
 #include "base/time.hpp"
@@ -35,15 +36,24 @@ class Estimate {
   }
   // Rises at once with a slow answer and falls slowly, over estimate_memory, also without answers (the peak-sensitive average of
   // Finagle's P2C balancer); 0: no answer yet.
-  [[nodiscard]] float peak_us(Instant now) const;
+  [[nodiscard]] float peak_us(Instant now) const {
+    return peak_us_.load(std::memory_order_relaxed) * std::exp2(-in_memories(silence(now)));
+  }
   // Smoothed share of tries that failed, 0 to 1.
-  [[nodiscard]] float failures(Instant now) const;
+  [[nodiscard]] float failures(Instant now) const {
+    const float share = failures_.load(std::memory_order_relaxed);
+    return share < failures_negligible ? share : share * std::exp2(-in_memories(silence(now)));
+  }
   // Since it last answered or failed.
   [[nodiscard]] Duration silence(Instant now) const {
     return std::max(now - Instant{updated_ns_.load(std::memory_order_relaxed)}, Duration{0});
   }
 
  private:
+  // Below, it is not worth working out how far it faded.
+  static constexpr float failures_negligible = 0.01F;
+  static float in_memories(Duration age) { return static_cast<float>(age.count()) / static_cast<float>(estimate_memory.count()); }
+
   std::atomic<float> latency_us_{0};
   std::atomic<float> answers_{0};  // on which latency_us_ rests; fades, so that what comes after a silence counts more
   std::atomic<bool> known_{false};
