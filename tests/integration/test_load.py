@@ -149,8 +149,10 @@ def test_answers_to_head_have_no_body(measure):
     assert measured["successful_requests"] == 4 and len(server.connections) == 1
 
 
-@pytest.mark.parametrize("answer", [reply(body=b"hello") + b"x", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(b"hello") + b"x",
-                                    reply(body=b"x" * 100_000) + b"x"], ids=["length", "chunked", "long"])
+@pytest.mark.parametrize("answer", [
+    reply(body=b"hello") + b"x", reply(body=b"x" * 100_000) + b"x",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(b"hello") + b"x",
+], ids=["short", "long", "chunked"])
 def test_a_connection_that_says_more_than_it_was_asked_is_not_used_again(measure, answer):
     with Server(answering(answer)) as server:
         measured = measure(server, "-n", 4, "-c", 1)
