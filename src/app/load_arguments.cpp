@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "config/spelling.hpp"
 #include "load/replay.hpp"
@@ -72,7 +72,9 @@ Checked read_body(const LoadArguments& arguments, load::RequestOptions& request)
   if (!arguments.body.starts_with('@')) return {};
   const std::string file = arguments.body.substr(1);
   std::ifstream input(file, std::ios::binary);
-  request.body.assign(std::istreambuf_iterator<char>(input), {});
+  std::ostringstream content;
+  if (input.is_open() && input.peek() != std::ifstream::traits_type::eof()) content << input.rdbuf();
+  request.body = std::move(content).str();
   if (!input.is_open() || input.bad()) return wrong("--body {}: cannot read the file: {}", arguments.body, std::strerror(errno));
   return {};
 }

@@ -77,7 +77,7 @@ Task<void> Generator::start_clients() {
     fiber.set_deadline(start_ + options_.ramp * place / options_.connections);
     if (fiber.deadline() > monotonic_now()) co_await until_deadline();
     fiber.clear_deadline();
-    if (fiber.cause() != Cause::none) co_return;
+    if (over()) co_return;
     start_client();
     if (i % started_at_once_max == started_at_once_max - 1) co_await yield_turn();
   }
@@ -133,7 +133,7 @@ void Generator::wake_pacer() {
 std::optional<Ticket> Generator::take(Instant now) {
   for (;;) {
     auto ticket = dispatcher_->take(now);
-    if (over()) wake_pacer();
+    if (over()) pacer_.interrupt();  // whatever it waits for
     if (!ticket || options_.loop == Loop::closed) return ticket;
     if (now - ticket->due >= options_.timeout) {  // given up while it waited for a connection
       settle(*ticket, {.failure = Failure::timeout}, ticket->due + options_.timeout);

@@ -121,8 +121,7 @@ def test_a_name_is_resolved(measure):
     (reply(304), 0, True),
     (reply(body=b"hello", fields={"Connection": "close"}), 5, False),
     (reply(body=b"hello", version="HTTP/1.0"), 5, False),
-    (reply(body=b"hello") + b"unasked", 5, False),
-], ids=["long", "chunked", "interim", "204", "304", "close", "1.0", "surplus"])
+], ids=["long", "chunked", "interim", "204", "304", "close", "1.0"])
 def test_every_kind_of_answer_is_read_to_its_end(measure, answer, size, kept):
     async def script(connection):
         while await connection.request():
@@ -150,8 +149,26 @@ def test_answers_to_head_have_no_body(measure):
     assert measured["successful_requests"] == 4 and len(server.connections) == 1
 
 
+@pytest.mark.parametrize("answer", [
+    reply(body=b"hello") + b"x", reply(body=b"x" * 100_000) + b"x",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(b"hello") + b"x",
+], ids=["short", "long", "chunked"])
+def test_a_connection_that_says_more_than_it_was_asked_is_not_used_again(measure, answer):
+    with Server(answering(answer)) as server:
+        measured = measure(server, "-n", 4, "-c", 1)
+    assert measured["successful_requests"] == 4 and len(server.connections) == 4
+
+
+def test_a_large_body_is_sent_whole(measure, tmp_path):
+    (tmp_path / "body").write_bytes(bytes(8_000_000))
+    with Server() as server:
+        measured = measure(server, "-n", 2, "-c", 1, "--body", f"@{tmp_path / 'body'}")
+    assert [request.content.size for request in server.complete] == [8_000_000] * 2
+    assert measured["successful_requests"] == 2 and len(server.connections) == 1
+
+
 def test_an_answer_that_comes_before_the_upload_is_over_counts(measure, tmp_path):
-    (tmp_path / "body").write_bytes(bytes(30_000_000))
+    (tmp_path / "body").write_bytes(bytes(8_000_000))
 
     async def script(connection):
         await connection.head()
@@ -269,6 +286,12 @@ def test_the_rate_grows_during_the_ramp(measure, tmp_path):
         measure(server, "--rate", 200, "--arrivals", "even", "--ramp", "1s", "--duration", "1s", "--samples", samples)
     dues = [sample[0] for sample in samples_of(samples)]
     assert len(dues) == 100 and sum(due < 500_000 for due in dues) == 25
+
+
+def test_there_are_only_the_first_connections_at_the_beginning_of_a_long_ramp(measure):
+    with Server() as server:
+        measured = measure(server, "-c", 4, "--ramp", "10m", "-n", 50)
+    assert measured["connections_opened"] == len(server.connections) == 1
 
 
 def test_connections_come_one_after_another_during_the_ramp_of_a_closed_loop(measure):
