@@ -3,7 +3,7 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,34 +35,6 @@ class Reference {
   std::vector<Part> sections_;
 };
 
-// Where a key means something: beside one value of another key. Elsewhere it is a problem to have it, and it is not written.
-template <typename Struct>
-struct Condition {
-  std::string key;
-  std::string value;
-  std::function<bool(const Struct&)> holds;
-};
-
-template <typename Struct>
-struct Key {
-  std::string name;
-  Presence presence = Presence::optional;
-  std::string meaning;
-  std::string fallback;  // what its absence means, where the struct's default does not say it
-  std::function<void(const Node&, Struct&, Reading&)> read;
-  std::function<Json(const Struct&)> write;
-  std::function<Json()> schema;
-  std::function<std::string()> words;
-  std::function<void(const std::string& path, Reference&)> document;
-  std::function<std::string(const std::string& name)> find_below;  // where a key of that name is in this one's section, or ""
-  std::optional<Condition<Struct>> only_with{};
-
-  [[nodiscard]] bool counts(const Struct& value) const { return !only_with || only_with->holds(value); }
-  [[nodiscard]] std::string full_meaning() const {
-    return only_with ? fmt::format("{} Only with `{}: {}`.", meaning, only_with->key, only_with->value) : meaning;
-  }
-};
-
 // Sections lie inside other types: below a list, a map or an optional. A type that adds to the path says so by `path_part`.
 template <typename Type>
 std::string path_into(const Type& type, const std::string& path) {
@@ -90,28 +62,96 @@ std::string find_below(const Type& type, const std::string& path, const std::str
   }
 }
 
+// What may stand at a key, and where in the struct it goes. Two layers of virtual functions, of which only the lower is made for each
+// key: lambdas for all of it took the compiler twice as long.
+template <typename Struct>
+class Slot {
+ public:
+  Slot() = default;
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+  virtual ~Slot() = default;
+  virtual void read(const Node& node, Struct& value, Reading& reading) const = 0;
+  virtual Json write(const Struct& value) const = 0;
+  virtual Json schema() const = 0;
+  virtual std::string words() const = 0;
+  virtual void document(const std::string& path, Reference& reference) const = 0;
+  // Where a key of that name is in this one's section, or "".
+  virtual std::string find_below(const std::string& path, const std::string& name) const = 0;
+};
+
+template <typename Struct, typename Type>
+class TypedSlot : public Slot<Struct> {
+ public:
+  explicit TypedSlot(Type type) : type_(std::move(type)) {}
+  Json schema() const final { return type_.schema(); }
+  std::string words() const final { return type_.words(); }
+  void document(const std::string& path, Reference& reference) const final { config::document(type_, path, reference); }
+  std::string find_below(const std::string& path, const std::string& name) const final { return config::find_below(type_, path, name); }
+
+ protected:
+  void read_into(const Node& node, typename Type::Value& value, Reading& reading) const { type_.read(node, value, reading); }
+  Json write_from(const typename Type::Value& value) const { return type_.write(value); }
+
+ private:
+  Type type_;
+};
+
+template <typename Struct, typename At, typename Type>
+class ExactSlot final : public TypedSlot<Struct, Type> {
+ public:
+  ExactSlot(At at, Type type) : TypedSlot<Struct, Type>(std::move(type)), at_(at) {}
+  void read(const Node& node, Struct& value, Reading& reading) const override { this->read_into(node, at_(value), reading); }
+  Json write(const Struct& value) const override { return this->write_from(at_(value)); }
+
+ private:
+  At at_;
+};
+
+// Where a key means something: beside one value of another key. Elsewhere it is a problem to have it, and it is not written.
+template <typename Struct>
+struct Condition {
+  const char* key;
+  const char* value;
+  bool (*holds)(const Struct&);
+};
+
+template <typename Struct>
+struct Key {
+  std::string name;
+  Presence presence = Presence::optional;
+  std::string meaning;
+  std::string fallback;  // what its absence means, where the struct's default does not say it
+  std::shared_ptr<const Slot<Struct>> slot;
+  std::optional<Condition<Struct>> only_with{};
+
+  [[nodiscard]] bool counts(const Struct& value) const { return !only_with || only_with->holds(value); }
+  [[nodiscard]] std::string full_meaning() const {
+    return only_with ? fmt::format("{} Only with `{}: {}`.", meaning, only_with->key, only_with->value) : meaning;
+  }
+};
+
+template <typename Struct>
+Key<Struct> make_key(const char* name, Presence presence, const char* meaning, const char* fallback,
+                     std::shared_ptr<const Slot<Struct>> slot) {
+  return {name, presence, meaning, fallback, std::move(slot)};
+}
+
 // `at` leads from the struct to the value: SY_AT.
 template <typename Struct, typename At, typename Type>
-Key<Struct> key(std::string name, At at, Type type, std::string meaning, std::string fallback = "",
+Key<Struct> key(const char* name, At at, Type type, const char* meaning, const char* fallback = "",
                 Presence presence = Presence::optional) {
-  Key<Struct> key{std::move(name), presence, std::move(meaning), std::move(fallback), {}, {}, {}, {}, {}, {}};
-  key.read = [at, type](const Node& node, Struct& value, Reading& reading) { type.read(node, at(value), reading); };
-  key.write = [at, type](const Struct& value) { return type.write(at(value)); };
-  key.schema = [type] { return type.schema(); };
-  key.words = [type] { return type.words(); };
-  key.document = [type](const std::string& path, Reference& reference) { config::document(type, path, reference); };
-  key.find_below = [type, within = key.name](const std::string& wanted) { return config::find_below(type, within, wanted); };
-  return key;
+  return make_key<Struct>(name, presence, meaning, fallback, std::make_shared<ExactSlot<Struct, At, Type>>(at, std::move(type)));
 }
 
 template <typename Struct, typename At, typename Type>
-Key<Struct> required(std::string name, At at, Type type, std::string meaning) {
-  return key<Struct>(std::move(name), at, std::move(type), std::move(meaning), "", Presence::required);
+Key<Struct> required(const char* name, At at, Type type, const char* meaning) {
+  return key<Struct>(name, at, std::move(type), meaning, "", Presence::required);
 }
 
 template <typename Struct>
 Key<Struct> only_with(Condition<Struct> condition, Key<Struct> key) {
-  key.only_with = std::move(condition);
+  key.only_with = condition;
   return key;
 }
 
@@ -129,7 +169,7 @@ struct Section {
   std::string described;  // "a map with the keys of a pool"
   std::vector<Key<Struct>> keys;
   // After the keys: what depends on more than one of them.
-  std::function<void(const Node&, Struct&, Reading&)> check = nullptr;
+  void (*check)(const Node&, Struct&, Reading&) = nullptr;
 
   void read(const Node& node, Struct& value, Reading& reading) const {
     if (node.kind != NodeKind::map) {
@@ -146,13 +186,13 @@ struct Section {
         continue;
       }
       const std::size_t before = reading.problem_count();
-      known->read(entry.value, value, reading);
+      known->slot->read(entry.value, value, reading);
       if (reading.problem_count() > before) refused.push_back(known->name);
     }
     check_conditions(node, value, refused, reading);
     for (const Key<Struct>& wanted : keys) {
       if (wanted.presence == Presence::required && node.find(wanted.name) == nullptr)
-        report_missing_key(node, wanted.name, wanted.words(), reading);
+        report_missing_key(node, wanted.name, wanted.slot->words(), reading);
     }
     if (check) check(node, value, reading);
   }
@@ -162,7 +202,7 @@ struct Section {
     Json map = Json::object();
     for (const Key<Struct>& key : keys) {
       if (!key.counts(value)) continue;
-      if (Json written = key.write(value); !written.is_null()) map[key.name] = std::move(written);
+      if (Json written = key.slot->write(value); !written.is_null()) map[key.name] = std::move(written);
     }
     return map.empty() ? Json(nullptr) : map;
   }
@@ -172,9 +212,9 @@ struct Section {
     Json wanted = Json::array();
     const Struct defaults{};
     for (const Key<Struct>& key : keys) {
-      Json& property = properties[key.name] = key.schema();
+      Json& property = properties[key.name] = key.slot->schema();
       property["description"] = key.full_meaning();
-      const Json written = key.fallback.empty() ? key.write(defaults) : Json(nullptr);
+      const Json written = key.fallback.empty() ? key.slot->write(defaults) : Json(nullptr);
       if (key.presence == Presence::required) {
         wanted.push_back(key.name);
       } else if (!spell_default(written).empty()) {
@@ -195,9 +235,9 @@ struct Section {
     for (const Key<Struct>& key : keys) {
       const std::string fallback = key.presence == Presence::required ? "**required**"
                                    : !key.fallback.empty()            ? key.fallback
-                                                                      : spell_default(key.write(defaults));
-      reference.row(section, key.name, key.words(), fallback, key.full_meaning());
-      key.document(path.empty() ? key.name : path + "." + key.name, reference);
+                                                                      : spell_default(key.slot->write(defaults));
+      reference.row(section, key.name, key.slot->words(), fallback, key.full_meaning());
+      key.slot->document(path.empty() ? key.name : path + "." + key.name, reference);
     }
   }
 
@@ -218,7 +258,7 @@ struct Section {
   // The path of a key of that name one section deeper, or "".
   std::string below(const std::string& name) const {
     for (const Key<Struct>& key : keys) {
-      if (std::string path = key.find_below(name); !path.empty()) return path;
+      if (std::string path = key.slot->find_below(key.name, name); !path.empty()) return path;
     }
     return "";
   }

@@ -59,13 +59,13 @@ struct OrAlone {
 
   void read(const Node& node, Struct& value, Reading& reading) const {
     if (node.kind == NodeKind::scalar) {
-      inner.find(key)->read(node, value, reading);
+      inner.find(key)->slot->read(node, value, reading);
     } else {
       inner.read(node, value, reading);
     }
   }
   Json write(const Struct& value) const { return inner.write(value); }
-  Json schema() const { return {{"anyOf", {inner.find(key)->schema(), inner.schema()}}}; }
+  Json schema() const { return {{"anyOf", {inner.find(key)->slot->schema(), inner.schema()}}}; }
   std::string words() const { return inner.words(); }
 };
 
