@@ -72,7 +72,7 @@ def test_the_status_page_tells_which_server_is_out_and_why(pair):
 
 def test_fall_and_rise_are_counted_exactly(pair):
     first, second = pair
-    pool = {"health": {**HEALTH["health"], "fall": 3, "rise": 2}}
+    pool = {**HEALTH, "health": {**HEALTH["health"], "fall": 3, "rise": 2}}
     with Proxy(configuration(first, second, pool=pool)) as proxy:
         first.wait_checks()
         assert set(bodies(proxy)) == {"a", "b"}
