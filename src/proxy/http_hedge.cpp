@@ -13,9 +13,10 @@ Instant HttpProxy::hedge_time(const Trip& trip) const {
   if (!pool.options().hedging || trip.hedge_won || trip.hedge || !trip.exchange.body.done() || !is_repeatable(trip)) return never;
   if (trip.failed_count() + 1 >= pool.options().retries.tries_max || trip.route->heads->host == "server") return never;
   const HedgeOptions& options = *pool.options().hedging;
-  const Duration after = options.after.value_or(trip.pool->pool().answer_time_p95().value());
-  if (after == Duration{0}) return never;
-  return trip.try_start + std::max(after, options.after_min);
+  if (options.after) return trip.try_start + *options.after;
+  const Duration p95 = trip.pool->pool().answer_time_p95().value();
+  if (p95 == Duration{0}) return never;
+  return trip.try_start + std::max(p95, options.after_min);
 }
 
 void HttpProxy::start_hedge(Trip& trip) {
