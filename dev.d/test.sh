@@ -77,12 +77,14 @@ run_asan() {
   summarize "asan"
 }
 
+# Those whose workers share pools, queues and logs.
+threaded_tests=(tests/integration/test_{balancing,choosing,failover,health,lifecycle,log,proxying,queue,sessions}.py)
+
 run_tsan() {
   need build test
   export TSAN_OPTIONS=halt_on_error=1:external_symbolizer_path=/usr/bin/llvm-symbolizer-19
-  step "build: thread" build_checked build/tsan thread steelyard unit_observe
-  step "unit tests of what threads share" build/tsan/tests/unit_observe
-  step "integration tests with several workers" pytest_against build/tsan/steelyard tests/integration/test_lifecycle.py \
-    tests/integration/test_proxying.py tests/integration/test_log.py tests/integration/test_balancing.py
+  step "build: thread" build_checked build/tsan thread steelyard unit_observe unit_upstream
+  step "unit tests of what threads share" ctest_in build/tsan -R "^unit_(observe|upstream)$"
+  step "integration tests with several workers" pytest_against build/tsan/steelyard "${threaded_tests[@]}"
   summarize "tsan"
 }

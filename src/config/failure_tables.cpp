@@ -50,7 +50,7 @@ Section<HealthOptions> health_table() {
                                   "The answers of a server that asks for no new traffic and is otherwise well.")),
           http(key<HealthOptions>("body", SY_AT(.body), body, "A text that a healthy answer's body contains.", "anything")),
           key<HealthOptions>("interval", SY_AT(.interval), Span{10ms, 24h}, "Between two checks of one server."),
-          key<HealthOptions>("jitter", SY_AT(.jitter), Percent{},
+          key<HealthOptions>("jitter", SY_AT(.jitter), Percent{0, 0.5},
                              "How far the interval varies either way, so that proxies do not check in step."),
           key<HealthOptions>("timeout", SY_AT(.timeout), Span{1ms, 1h}, "For one check."),
           key<HealthOptions>("fall", SY_AT(.fall), count(1, row_max), "Failures in a row until a server is taken out."),

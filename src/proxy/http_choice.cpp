@@ -4,7 +4,7 @@
 
 #include "base/ascii.hpp"
 #include "base/hash.hpp"
-#include "proxy/failure.hpp"
+#include "decide/health/failure.hpp"
 #include "proxy/http_proxy.hpp"
 #include "wire/http/cookie.hpp"
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <array>
 
-#include "proxy/failure.hpp"
+#include "decide/health/failure.hpp"
 #include "proxy/http_proxy.hpp"
 
 namespace steelyard {

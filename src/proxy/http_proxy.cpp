@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "decide/health/failure.hpp"
 #include "observe/message.hpp"
-#include "proxy/failure.hpp"
 #include "proxy/forwarded.hpp"
 #include "wire/http/path.hpp"
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/ascii.hpp"
-#include "proxy/failure.hpp"
+#include "decide/health/failure.hpp"
 #include "proxy/http_proxy.hpp"
 #include "runtime/child.hpp"
 #include "wire/http1/parse.hpp"

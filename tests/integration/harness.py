@@ -8,8 +8,10 @@ import contextlib
 import functools
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -35,6 +37,15 @@ def configuration(*servers, pool=None, **overrides):
     }
     timeouts = {"drain": "2s", **overrides.pop("timeouts", {})}
     return {**made, "timeouts": timeouts, **overrides}
+
+
+def free_port():
+    """A port that nobody listens on, below the range from which connections take theirs: nobody gets it by chance meanwhile."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as candidate, contextlib.suppress(OSError):
+            candidate.bind(("", port))
+            return port
 
 
 @functools.cache

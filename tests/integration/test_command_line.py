@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from harness import BINARY, Process, Proxy, configuration, run
+from harness import BINARY, Process, Proxy, configuration, free_port, run
 from server import Server
 
 COMMANDS = [["serve"], ["check"], ["config"], ["config", "expand"], ["config", "schema"], ["backend"], ["load"]]
@@ -51,12 +51,6 @@ def test_an_unknown_command_is_answered_with_the_nearest():
 def test_wrong_options_are_usage_errors(arguments):
     done = run(*arguments)
     assert done.returncode == 2 and done.stderr.strip() and "Traceback" not in done.stderr
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def runnable(server):

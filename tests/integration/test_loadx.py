@@ -6,14 +6,9 @@ import json
 import pytest
 
 from client import request_bytes
-from harness import Proxy, proxied
+from harness import Proxy, free_port, proxied
 from messages import reply
 from server import Server
-
-
-def free_port():
-    with Server() as server:
-        return server.port
 
 
 def flat(servers, **overrides):

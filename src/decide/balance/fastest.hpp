@@ -4,39 +4,14 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 
 #include "base/prng.hpp"
-#include "decide/balance/smooth_schedule.hpp"
-#include "decide/balance/view.hpp"
+#include "decide/balance/random.hpp"
 
 namespace steelyard::balance {
 
 namespace fastest {
-
-// Turns that are drawn in search of two servers that may be taken, before all are looked at.
-inline constexpr std::size_t draws_max = 16;
-
-template <SnapshotView View>
-bool may_take(const View& view, std::size_t position) {
-  return view.weight(position) != 0 && view.may_take(position);
-}
-
-// One that may be taken and is not `other`.
-template <SnapshotView View>
-std::optional<std::size_t> draw(const Schedule& schedule, Prng& prng, const View& view, std::optional<std::size_t> other) {
-  const auto fits = [&](std::size_t position) { return position != other && may_take(view, position); };
-  for (std::size_t draws = 0; draws < draws_max; ++draws) {
-    const std::size_t position = schedule.turns[prng.below(schedule.turns.size())];
-    if (fits(position)) return position;
-  }
-  const std::size_t begin = prng.below(view.size());
-  for (std::size_t i = 0; i < view.size(); ++i) {
-    if (const std::size_t position = (begin + i) % view.size(); fits(position)) return position;
-  }
-  return std::nullopt;
-}
 
 template <SnapshotView View>
 float cost(const View& view, std::size_t position, float latency_us, Instant now) {
@@ -49,9 +24,9 @@ float cost(const View& view, std::size_t position, float latency_us, Instant now
 template <SnapshotView View>
 std::optional<std::size_t> pick_fastest(const Schedule& schedule, Prng& prng, const View& view, Instant now) {
   if (schedule.turns.empty()) return std::nullopt;
-  const auto one = fastest::draw(schedule, prng, view, std::nullopt);
-  if (!one) return std::nullopt;
-  const auto two = fastest::draw(schedule, prng, view, one);
+  const auto one = draw_by_weight(schedule, prng, [&](std::size_t server) { return eligible(view, server); });
+  if (!one) return search_turns(schedule, prng.below(schedule.turns.size()), view);
+  const auto two = draw_by_weight(schedule, prng, [&](std::size_t server) { return server != *one && eligible(view, server); });
   if (!two) return one;
 
   // One that has not answered yet is taken to be as fast as the other.

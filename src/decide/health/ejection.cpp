@@ -3,22 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+
+#include "decide/health/failure.hpp"
 
 namespace steelyard {
 namespace {
 
-std::string in_words(const TryResult& result) {
-  if (result.verdict != TryVerdict::broken) return fmt::format("answered {}", result.status);
-  switch (result.error) {
-    case ErrorKind::refused: return "connection refused";
-    case ErrorKind::unreachable: return "unreachable";
-    case ErrorKind::reset: return "connection reset";
-    case ErrorKind::closed: return "connection closed before the answer was complete";
-    case ErrorKind::timed_out: return "no answer in time";
-    case ErrorKind::malformed: return "answer is not valid HTTP";
-    case ErrorKind::too_large: return "head of the answer is larger than allowed";
-    default: return "connection broken";
-  }
+std::string_view in_words(const TryResult& result) {
+  return in_words(result.verdict == TryVerdict::broken ? result.error : ErrorKind::rejected, static_cast<std::uint16_t>(result.status));
 }
 
 }  // namespace

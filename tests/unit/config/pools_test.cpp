@@ -185,8 +185,8 @@ TEST(Health, refuses_what_cannot_be_asked) {
   EXPECT_EQ(problems("health: {method: HEAD, body: x}"), Lines{"t:3:35: pools.api.health: found a body with method: HEAD, whose answers "
                                                                "have none; write method: GET, or remove the body"});
   EXPECT_EQ(problems("health: {jitter: 10}"), Lines{"t:3:44: pools.api.health.jitter: found 10, which has no percent sign: write \"10%\""});
-  EXPECT_EQ(problems("health: {jitter: 101%}"),
-            Lines{"t:3:44: pools.api.health.jitter: found \"101%\", allowed is a percentage from 0% to 100%"});
+  EXPECT_EQ(problems("health: {jitter: 51%}"),
+            Lines{"t:3:44: pools.api.health.jitter: found \"51%\", allowed is a percentage from 0% to 50%"});
 }
 
 TEST(Statuses, are_refused_with_the_way_out) {

@@ -1,4 +1,4 @@
-#include "proxy/failure.hpp"
+#include "decide/health/failure.hpp"
 
 #include <fmt/format.h>
 
