@@ -11,6 +11,7 @@
 #include "base/time.hpp"
 #include "decide/balance/options.hpp"
 #include "decide/health/options.hpp"
+#include "net/address.hpp"
 
 namespace steelyard {
 
@@ -26,6 +27,9 @@ struct ServerOptions {
   std::map<std::string, std::string> labels{};
 };
 inline constexpr std::uint32_t weight_max = 1000;
+
+// An operator's word on a server's health, above what checks and tries show.
+enum class ForcedHealth : std::uint8_t { none, up, down };
 
 // Both ends included.
 struct StatusRange {
@@ -99,6 +103,19 @@ struct StickyOptions {
   bool follow_drained = true;       // sessions stay with a server that takes no other new traffic
 };
 
+// Servers that announce themselves, each under a lease that it has to renew.
+struct RegistrationOptions {
+  std::string token_file;         // holds the secret that they show; it serves for this pool only
+  std::vector<Network> networks;  // where they may be; nowhere else
+  std::uint16_t port_min = 1024;
+  std::uint16_t port_max = 65535;
+  std::uint32_t servers_max = 1000;
+  Duration lease = 30s;  // where a server asks for none
+  Duration lease_min = 1s;
+  Duration lease_max = 1h;
+  double expired_share_max = 0.5;  // of its registered servers that may go at once because their leases ran out
+};
+
 enum class WhenAllDown : std::uint8_t { refuse, try_all };
 
 struct PoolOptions {
@@ -116,6 +133,8 @@ struct PoolOptions {
   std::optional<HedgeOptions> hedging{};
   QueueOptions queue{};
   std::optional<StickyOptions> sticky{};
+  std::optional<RegistrationOptions> registration{};
+  Duration drain = 30s;  // for exchanges under way at a server that is removed
 };
 
 }  // namespace steelyard
