@@ -137,7 +137,8 @@ int demo(const DemoOptions& demo) {
     fmt::print(stderr, "steelyard: the demo's servers did not start\n");
     return 1;
   }
-  auto service = Service::open(std::move(options));
+  const Service::Load again = [options] { return std::expected<Options, std::string>(options); };
+  auto service = Service::open(std::move(options), again);
   if (!service) {
     fmt::print(stderr, "steelyard: {}\n", service.error());
     return 1;

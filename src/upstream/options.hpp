@@ -62,6 +62,7 @@ struct HealthOptions {
   std::uint32_t fall = 1;       // failures in a row until a server is taken out
   std::uint32_t rise = 1;       // successes in a row until it is back
   bool before_traffic = false;  // a server takes no traffic before its first check has passed
+  friend bool operator==(const HealthOptions&, const HealthOptions&) = default;
 };
 
 struct KeepaliveOptions {

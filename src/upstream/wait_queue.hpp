@@ -8,6 +8,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -62,20 +64,21 @@ class WaitQueue {
     bool used_ = false;
   };
 
-  // Where the fibers of one worker wait. wake() is called from any thread and leads to deliver() on the worker's own, soon.
+  // Where the fibers of one worker wait. `wake` is called from any thread, maybe just after this has ended, and leads to deliver() on
+  // the worker's own, soon.
+  using Wake = std::shared_ptr<const std::function<void()>>;
   class Worker {
    public:
-    virtual void wake() = 0;
-
-   protected:
-    ~Worker() = default;
+    explicit Worker(Wake wake) : wake_(std::move(wake)) {}
 
    private:
     friend class WaitQueue;
+    const Wake wake_;
     IntrusiveList<Ticket> granted_;  // that it has not been told of yet; under the queue's lock
   };
 
-  explicit WaitQueue(std::uint32_t max) : max_(max) {}
+  // How many may wait from now on.
+  void set_max(std::uint32_t max) { max_.store(max, std::memory_order_relaxed); }
 
   // Somebody waits, or has a turn that is not used yet.
   [[nodiscard]] bool busy() const { return size_.load() != 0; }
@@ -96,9 +99,9 @@ class WaitQueue {
 
  private:
   void leave(Ticket& ticket);
-  Worker* grant_front();
+  Wake grant_front();
 
-  const std::uint32_t max_;
+  std::atomic<std::uint32_t> max_{0};
   std::atomic<std::uint32_t> size_{0};
   std::atomic<std::uint32_t> first_{0};  // of these, those that take any place or have a turn
   std::mutex mutex_;
