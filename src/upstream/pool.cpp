@@ -54,9 +54,6 @@ void Pool::configure(PoolOptions options, std::span<const PoolServer> wanted, co
   sessions_.reset();
   if (options_->sticky) sessions_ = std::make_shared<Sessions>(*options_->sticky, options_->sticky->secret, name_, servers_);
   tables_stale_ = true;
-  for (const auto& server : previous) {
-    if (std::ranges::find(servers_, server) == servers_.end()) remove_locked(server, at);
-  }
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     Server& server = *servers_[i];
     force_locked(server, wanted[i].forced, at);
@@ -75,6 +72,10 @@ void Pool::configure(PoolOptions options, std::span<const PoolServer> wanted, co
     for (const auto& server : added) begin_slow_start_locked(*server, at.now);
   }
   rebuild_locked();
+  // After that, so that who finds one of them held finds new members, too.
+  for (const auto& server : previous) {
+    if (std::ranges::find(servers_, server) == servers_.end()) remove_locked(server, at);
+  }
 }
 
 // The object that stands for it already, be it one that was about to leave.

@@ -95,7 +95,13 @@ std::expected<Place, NoPlace> PoolView::take(const PickRequest& request, Instant
   for (;;) {
     Choice choice = Choice::algorithm;
     Server* const server = choose(search, choice);
-    if (server == nullptr) break;
+    if (server == nullptr) {
+      // Perhaps because those that this view knows have been removed a moment ago.
+      std::atomic_thread_fence(std::memory_order_acquire);
+      if (pool_.version() == version_) break;
+      refresh();
+      continue;
+    }
     // Another worker may have taken its last place since: then it is seen to be full.
     if (!server->begin_exchange()) continue;
     shard_.active.add();

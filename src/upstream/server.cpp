@@ -60,7 +60,7 @@ void Server::hold(Hold hold, std::string reason, std::int64_t unix_s) {
   Note& note = notes_[static_cast<std::size_t>(hold)];
   if (!held(bit(hold))) note.since_unix_s = unix_s;
   note.reason = std::move(reason);
-  load.holds.fetch_or(bit(hold), std::memory_order_relaxed);
+  load.holds.fetch_or(bit(hold), std::memory_order_release);
 }
 
 void Server::release(Hold hold, std::string_view why, std::int64_t unix_s) {

@@ -177,6 +177,16 @@ class Proxy(Process):
             raise
         self.port = self.ports()[0] if self.ports() else None
 
+    def reload(self, config, wait=r"the new configuration is in use"):
+        """Has it read this configuration instead, or this text, and waits until it says what has come of it."""
+        said = sum(bool(re.search(wait, text)) for text in self.lines)
+        text = config if isinstance(config, (str, bytes)) else json.dumps(without_port_0(config), indent=1)
+        fresh = self.path("config.json.new")
+        fresh.write_bytes(text if isinstance(text, bytes) else text.encode())
+        fresh.replace(self.config)
+        self.send_signal(signal.SIGHUP)
+        self.wait(lambda: sum(bool(re.search(wait, text)) for text in self.lines) > said, f"no answer to SIGHUP like {wait!r}")
+
     def path(self, name):
         return Path(self.directory.name) / name
 

@@ -14,6 +14,13 @@ DEADLINE_SECONDS = 20  # safety only: no test expects to reach it
 CHECKED = {"path": "/health", "interval": "20ms", "timeout": "10s", "drain_on": 410}
 
 
+def until(condition, what):
+    """Asks again and again; for what no line or event tells of."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+
+
 class Tally:
     """What several servers have under way together. Each counts a request from its arrival until just before its answer."""
 

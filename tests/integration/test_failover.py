@@ -20,6 +20,7 @@ import pytest
 from client import Client, Ended, request_bytes
 from harness import Process, Proxy, configuration
 from messages import reply
+from pool_server import until
 from server import Server, answering, refused_address
 
 DEADLINE_SECONDS = 30  # safety only: no test expects to reach it
@@ -39,13 +40,6 @@ def servers_of(proxy):
 def queued(proxy):
     [pool] = proxy.page("status")["pools"]
     return pool["queued"]
-
-
-def until(condition, what):
-    """Asks again and again; for what no line or event tells of."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
 
 
 def hits(proxy, limit):
