@@ -63,8 +63,7 @@ class EpollStream final : public Stream, public Pollable, public PoolAllocated {
   }
 
   Result<std::size_t> read(std::span<char> into) override {
-    if (unwatchable_) [[unlikely]]
-      return os_failure(ENOMEM);
+    if (unwatchable_) [[unlikely]] return os_failure(ENOMEM);
     if (!is_readable()) return fail(ErrorKind::would_block);
     ssize_t got = 0;
     do {
@@ -81,8 +80,7 @@ class EpollStream final : public Stream, public Pollable, public PoolAllocated {
   }
 
   Result<std::size_t> write(std::span<const char> bytes) override {
-    if (unwatchable_) [[unlikely]]
-      return os_failure(ENOMEM);
+    if (unwatchable_) [[unlikely]] return os_failure(ENOMEM);
     ssize_t sent = 0;
     do {
       sent = transmit(descriptor_, bytes);
@@ -97,7 +95,6 @@ class EpollStream final : public Stream, public Pollable, public PoolAllocated {
 
   void shutdown_write() override { shutdown(descriptor_, SHUT_WR); }
   void reset_on_close() override { reset_on_close_ = true; }
-  void break_off() override { shutdown(descriptor_, SHUT_RDWR); }
   [[nodiscard]] bool quiet() override {
     char byte = 0;
     return recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;

@@ -69,8 +69,6 @@ class Stream {
   virtual void shutdown_write() = 0;
   // The destructor will reset the connection instead of closing it in order: the peer must not take what it got as complete.
   virtual void reset_on_close() = 0;
-  // Ends it both ways at once, for who reads and writes it as for the other side.
-  virtual void break_off() = 0;
   // Why a connect failed; success when connected. Meaningful once writable.
   virtual Result<void> connect_result() = 0;
   // Asks the system whether anything has arrived, the end included, that no event has told of yet. False when it has.

@@ -25,6 +25,7 @@ struct ServerOptions {
   bool backup = false;                        // takes traffic only while no other server does
   std::optional<std::uint32_t> active_max{};  // instead of the pool's per_server_max
   std::map<std::string, std::string> labels{};
+  friend bool operator==(const ServerOptions&, const ServerOptions&) = default;
 };
 inline constexpr std::uint32_t weight_max = 1000;
 
@@ -62,7 +63,6 @@ struct HealthOptions {
   std::uint32_t fall = 1;       // failures in a row until a server is taken out
   std::uint32_t rise = 1;       // successes in a row until it is back
   bool before_traffic = false;  // a server takes no traffic before its first check has passed
-  friend bool operator==(const HealthOptions&, const HealthOptions&) = default;
 };
 
 struct KeepaliveOptions {
