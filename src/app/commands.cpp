@@ -16,33 +16,6 @@ namespace {
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
 
-// What the command line says of the listeners' addresses; the sentence is what is wrong with it.
-std::optional<std::string> replace_binds(Options& options, const std::vector<std::string>& binds) {
-  if (binds.size() > options.listeners.size()) {
-    return fmt::format("--bind is given {} times; listeners in the configuration: {}", binds.size(), options.listeners.size());
-  }
-  for (std::size_t i = 0; i < binds.size(); ++i) {
-    const auto address = SocketAddress::parse(binds[i]);
-    if (!address) return fmt::format("--bind {}: not an address and port, such as 127.0.0.1:8080 or [::1]:8080", binds[i]);
-    options.listeners[i].bind = *address;
-  }
-  return std::nullopt;
-}
-
-// The configuration as `serve` runs it; what is wrong with it, a line for each problem.
-std::expected<Options, std::string> load_again(const std::string& file, const ServeOptions& arguments) {
-  auto loaded = config::load_file(file);
-  if (!loaded) {
-    std::string problems;
-    for (const config::Problem& problem : loaded.error()) problems += "\n" + config::to_string(problem);
-    return std::unexpected(std::move(problems));
-  }
-  for (const config::Problem& warning : loaded->warnings) log_message(LogLevel::warning, "{}", config::to_string(warning));
-  if (const auto wrong = replace_binds(loaded->options, arguments.binds)) return std::unexpected(*wrong);
-  if (arguments.verbose) loaded->options.log.level = LogLevel::debug;
-  return std::move(loaded->options);
-}
-
 // Prints what is wrong with a file, all of it.
 std::optional<Options> load(const std::string& file) {
   auto loaded = config::load_file(file);
@@ -58,6 +31,19 @@ std::optional<Options> load(const std::string& file) {
 std::optional<std::string> find_config() {
   for (const char* name : {"steelyard.yaml", "steelyard.json", "config.json"}) {
     if (access(name, F_OK) == 0) return name;
+  }
+  return std::nullopt;
+}
+
+// What the command line says of the listeners' addresses; the sentence is what is wrong with it.
+std::optional<std::string> replace_binds(Options& options, const std::vector<std::string>& binds) {
+  if (binds.size() > options.listeners.size()) {
+    return fmt::format("--bind is given {} times; listeners in the configuration: {}", binds.size(), options.listeners.size());
+  }
+  for (std::size_t i = 0; i < binds.size(); ++i) {
+    const auto address = SocketAddress::parse(binds[i]);
+    if (!address) return fmt::format("--bind {}: not an address and port, such as 127.0.0.1:8080 or [::1]:8080", binds[i]);
+    options.listeners[i].bind = *address;
   }
   return std::nullopt;
 }
@@ -84,7 +70,7 @@ int serve(const ServeOptions& arguments) {
   }
   if (arguments.verbose) options->log.level = LogLevel::debug;
   configure_messages(options->log);
-  auto service = Service::open(std::move(*options), [&] { return load_again(file, arguments); });
+  auto service = Service::open(std::move(*options));
   if (!service) {
     fmt::print(stderr, "steelyard: {}\n", service.error());
     return exit_failed;

@@ -137,8 +137,7 @@ int demo(const DemoOptions& demo) {
     fmt::print(stderr, "steelyard: the demo's servers did not start\n");
     return 1;
   }
-  const Service::Load again = [options] { return std::expected<Options, std::string>(options); };
-  auto service = Service::open(std::move(options), again);
+  auto service = Service::open(std::move(options));
   if (!service) {
     fmt::print(stderr, "steelyard: {}\n", service.error());
     return 1;

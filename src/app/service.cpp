@@ -4,9 +4,10 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -33,18 +34,23 @@ rlim_t raise_descriptor_limit() {
   return limit.rlim_cur;
 }
 
-std::uint32_t workers_of(const Options& options) {
-  return options.workers != 0 ? options.workers : std::max(1U, std::thread::hardware_concurrency());
+std::string bind_failure(const SocketAddress& address, int os_code) {
+  const std::string where = address.to_string();
+  if (os_code == EADDRINUSE) {
+    return fmt::format(
+        "cannot listen on {}: another program already does; stop it or change the listener's bind address (find it with "
+        "`ss -ltnp sport = :{}`)",
+        where, address.port);
+  }
+  if (os_code == EACCES) return fmt::format("cannot listen on {}: ports below 1024 need root or CAP_NET_BIND_SERVICE", where);
+  if (os_code == EADDRNOTAVAIL) return fmt::format("cannot listen on {}: this machine has no such address; see `ip addr`", where);
+  return fmt::format("cannot listen on {}: {}", where, std::strerror(os_code));
 }
 
-// What a running process cannot change.
-void warn_of_what_needs_a_restart(const Options& before, const Options& after) {
-  const auto warn = [](std::string_view key) {
-    log_message(LogLevel::warning, "{} has changed, which takes effect with the next start only", key);
-  };
-  if (workers_of(before) != workers_of(after)) warn("workers");
-  if (before.spin != after.spin) warn("spin");
-  if (before.log.access != after.log.access || before.log.format != after.log.format || before.log.level != after.log.level) warn("log");
+// SO_REUSEPORT would let a second process share the port in silence; so the first socket of all asks without it.
+std::optional<int> port_taken(const SocketAddress& address) {
+  if (address.port == 0) return std::nullopt;
+  return exclusive_bind_error(address);
 }
 
 }  // namespace
@@ -74,148 +80,123 @@ class Service::Signals final : public Pollable {
   int descriptor_ = -1;
 };
 
-Service::Service(Options options, Load load)
-    : worker_count_(workers_of(options)),
-      begun_with_(std::move(options)),
-      load_(std::move(load)),
-      session_secret_(fmt::format("{:016x}{:016x}", random_seed(), random_seed())),
-      seed_(random_seed()),
-      pools_(connector_, worker_count_, random_seed(), [this](const std::shared_ptr<Server>& server) { cut(server); }),
-      listeners_(worker_count_) {}
+Service::Service(Options options) : options_(std::move(options)) {
+  if (options_.workers == 0) options_.workers = std::max(1U, std::thread::hardware_concurrency());
+}
 
 Service::~Service() {
   for (const auto& worker : workers_) worker->join();
 }
 
-std::expected<std::unique_ptr<Service>, std::string> Service::open(Options options, Load load) {
-  std::unique_ptr<Service> service(new Service(options, std::move(load)));
+std::expected<std::unique_ptr<Service>, std::string> Service::open(Options options) {
+  std::unique_ptr<Service> service(new Service(std::move(options)));
   service->signals_ = std::make_unique<Signals>(*service);
   const rlim_t descriptors = raise_descriptor_limit();
-  if (descriptors < 2ULL * options.connections.connections_max) {
+  if (descriptors < 2ULL * service->options_.connections.connections_max) {
     log_message(LogLevel::warning,
                 "connections.max is {}, but this process may open only {} files: beyond about {} clients connections will wait; "
                 "raise `ulimit -n` or lower connections.max",
-                options.connections.connections_max, descriptors, descriptors / 2);
+                service->options_.connections.connections_max, descriptors, descriptors / 2);
   }
-  if (const auto opened = service->open_log(); !opened) return std::unexpected(opened.error());
-  if (const auto applied = service->apply(std::move(options)); !applied) return std::unexpected(applied.error());
+  for (const auto step : {&Service::open_log, &Service::build_site, &Service::bind_listeners}) {
+    const auto done = (service.get()->*step)();
+    if (!done) return std::unexpected(done.error());
+  }
   service->build_workers();
   return service;
 }
 
 std::expected<void, std::string> Service::open_log() {
-  auto log = AccessLog::open(begun_with_.log, worker_count_);
+  auto log = AccessLog::open(options_.log, options_.workers);
   if (!log) {
     return std::unexpected(
         fmt::format("cannot open the access log {}: {}; check the directory and its permissions, or set log.access to stdout",
-                    begun_with_.log.access, std::strerror(log.error().os_code)));
+                    options_.log.access, std::strerror(log.error().os_code)));
   }
   log_ = std::move(*log);
-  metrics_ = std::make_unique<Metrics>(worker_count_, monotonic_now());
-  limits_ = std::make_unique<ConnectionLimits>(begun_with_.connections);
+  metrics_ = std::make_unique<Metrics>(options_.workers, monotonic_now());
+  limits_ = std::make_unique<ConnectionLimits>(options_.connections);
   return {};
 }
 
-std::expected<std::vector<WantedPool>, std::string> Service::find_servers(const Options& options) const {
-  std::vector<WantedPool> pools;
-  for (const PoolOptions& pool : options.pools) {
-    WantedPool wanted{pool, {}};
-    if (wanted.options.sticky && wanted.options.sticky->secret.empty()) wanted.options.sticky->secret = session_secret_;
+std::expected<void, std::string> Service::build_site() {
+  std::vector<std::shared_ptr<Pool>> pools;
+  for (PoolOptions& pool : options_.pools) {
+    if (pool.sticky && pool.sticky->secret.empty()) pool.sticky->secret = fmt::format("{:016x}{:016x}", random_seed(), random_seed());
+    std::vector<SocketAddress> addresses;
     for (const ServerOptions& server : pool.servers) {
       const auto address = resolve(server.host, server.port);
       if (!address) return std::unexpected(fmt::format("pools.{}: server {}: {}", pool.name, server.id, address.error()));
-      wanted.servers.push_back({server, *address});
+      addresses.push_back(*address);
     }
-    pools.push_back(std::move(wanted));
+    pools.push_back(std::make_shared<Pool>(pool, addresses, static_cast<std::uint32_t>(server_count_)));
+    server_count_ += pool.servers.size();
   }
-  return pools;
+  site_ = std::make_unique<Site>(options_.routes, std::move(pools), random_seed(), options_.http, options_.timeouts);
+  site_->forwarded = options_.forwarded;
+  site_->status_page = [this](std::string_view path) { return status_page(*this, path); };
+  return {};
 }
 
-// All that may fail comes first, so that a configuration is applied as a whole or not at all.
-std::expected<void, std::string> Service::apply(Options options) {
-  auto pools = find_servers(options);
-  if (!pools) return std::unexpected(pools.error());
-  auto listeners = listeners_.prepare(options.listeners);
-  if (!listeners) return std::unexpected(listeners.error());
-
-  pools_.configure(std::move(*pools));
-  const auto site = std::make_shared<Site>(options.routes, pools_.pools(), seed_, options.http, options.timeouts);
-  site->forwarded = options.forwarded;
-  site->status_page = [this](std::string_view path) { return status_page(*this, path); };
-  limits_->configure(options.connections);
-  const std::vector<Listeners::Open> closed = std::move(listeners->closed);
-  listeners_.adopt(std::move(*listeners));
-
-  auto view = std::make_shared<View>(View{std::move(options), site, {}});
-  for (const Listeners::Open& listener : listeners_.open()) view->addresses.push_back(listener.address);
-  {
-    const std::lock_guard lock(view_mutex_);
-    view_ = std::move(view);
-  }
-
-  const auto left = std::make_shared<std::atomic<std::size_t>>(workers_.size());
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    Worker& worker = *workers_[i];
-    // A client that comes by a new listener finds the new site.
-    worker.use(site, [left] {
-      if (left->fetch_sub(1) == 1) log_message(LogLevel::info, "the new configuration is in use");
-    });
-    for (const ListeningSocket& socket : listeners_.hand_over(static_cast<std::uint32_t>(i))) worker.listen(socket);
-    for (const Listeners::Open& listener : listeners_.open()) {
-      worker.set_pages(listener.id, listener.options.status_pages ? StatusPages::on : StatusPages::off);
+std::expected<void, std::string> Service::bind_listeners() {
+  sockets_.resize(options_.workers);
+  for (const ListenerOptions& listener : options_.listeners) {
+    if (const auto taken = port_taken(listener.bind)) return std::unexpected(bind_failure(listener.bind, *taken));
+    SocketAddress address = listener.bind;
+    for (auto& own : sockets_) {
+      const auto descriptor = listen_on(address);
+      if (!descriptor) return std::unexpected(bind_failure(address, descriptor.error().os_code));
+      address = local_address_of(*descriptor);  // what port 0 became is shared by all workers
+      own.push_back({*descriptor, listener.status_pages ? StatusPages::on : StatusPages::off});
     }
-    for (const Listeners::Open& listener : closed) worker.stop_listening(listener.id);
+    addresses_.push_back(address);
   }
   return {};
 }
 
 void Service::build_workers() {
-  for (std::uint32_t i = 0; i < worker_count_; ++i) {
+  for (std::uint32_t i = 0; i < options_.workers; ++i) {
     workers_.push_back(
-        std::make_unique<Worker>(i, view()->site, metrics_->worker(i), log_->channel(i), *limits_, begun_with_.spin, random_seed()));
-    for (const ListeningSocket& socket : listeners_.hand_over(i)) workers_.back()->listen(socket);
+        std::make_unique<Worker>(*site_, server_count_, metrics_->worker(i), log_->channel(i), *limits_, options_.spin, random_seed()));
   }
 }
 
-void Service::cut(const std::shared_ptr<Server>& server) {
-  const std::uint32_t active = server->load.active.load(std::memory_order_relaxed);
-  if (active == 0) return;
-  log_message(LogLevel::warning, "server {}: {} exchanges are still under way at the deadline: cutting them", server->id, active);
-  for (const auto& worker : workers_) worker->cut(server);
+void Service::start_watching() {
+  for (const auto& pool : site_->pools) {
+    detectors_.push_back(
+        std::make_unique<OutlierDetector>(control_.scheduler(), *pool, [this](const Server& server) { return totals_of(server); }));
+    detectors_.back()->start();
+    if (!pool->options().health) continue;
+    probers_.push_back(
+        std::make_unique<Prober>(connector_, *pool, random_seed(), [this, pool = pool.get()](Server& server, const CheckReport& report) {
+          pool->on_check(server, report, {control_.scheduler().now(), control_.scheduler().unix_us() / 1'000'000});
+        }));
+    probers_.back()->start();
+  }
 }
 
-std::shared_ptr<const Service::View> Service::view() const {
-  const std::lock_guard lock(view_mutex_);
-  return view_;
+ServerTotals Service::totals_of(const Server& server) const {
+  ServerTotals totals;
+  for (const auto& worker : workers_) {
+    const ServerMetrics& metrics = worker->metrics_of(server);
+    totals.requests += metrics.requests.value();
+    totals.failures += metrics.failures.value() + metrics.error_statuses.value();
+  }
+  return totals;
 }
 
 int Service::run() {
   workers_left_ = workers_.size();
-  for (const auto& worker : workers_) worker->start();
-  const auto now = view();
-  for (const SocketAddress& address : now->addresses) log_message(LogLevel::info, "listening on {}", address.to_string());
-  std::size_t servers = 0;
-  for (const PoolOptions& pool : now->options.pools) servers += pool.servers.size();
-  log_message(LogLevel::info, "ready: workers {}, routes {}, pools {}, servers {}", workers_.size(), now->site->routes.size(),
-              now->site->pools.size(), servers);
-  pools_.start();
+  for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i]->start(sockets_[i]);
+  for (const SocketAddress& address : addresses_) log_message(LogLevel::info, "listening on {}", address.to_string());
+  log_message(LogLevel::info, "ready: workers {}, routes {}, pools {}, servers {}", workers_.size(), site_->routes.size(),
+              site_->pools.size(), server_count_);
+  start_watching();
   control_.run();
   for (const auto& worker : workers_) worker->join();
   log_->stop();
   log_message(LogLevel::info, "stopped");
   return exit_code_;
-}
-
-std::expected<void, std::string> Service::reload() {
-  auto options = load_();
-  if (!options) {
-    reloads_refused_.fetch_add(1);
-    return std::unexpected(options.error());
-  }
-  warn_of_what_needs_a_restart(begun_with_, *options);
-  auto applied = apply(std::move(*options));
-  (applied ? reloads_ : reloads_refused_).fetch_add(1);
-  return applied;
 }
 
 void Service::on_signal(int number) {
@@ -225,24 +206,19 @@ void Service::on_signal(int number) {
     return;
   }
   if (number == SIGHUP) {
-    if (draining()) return log_message(LogLevel::warning, "SIGHUP: not while draining");
-    const auto reloaded = reload();
-    if (!reloaded) log_message(LogLevel::error, "the configuration is not reloaded, the one in use stays: {}", reloaded.error());
+    log_message(LogLevel::warning, "SIGHUP: the configuration is read at the start only; restart to apply a change");
     return;
   }
-  drain();
-}
-
-void Service::drain() {
   if (draining_.exchange(true)) {
     log_message(LogLevel::warning, "second signal: cutting {} exchanges", metrics().exchanges_active);
     for (const auto& worker : workers_) worker->abort();
     return;
   }
-  const Duration drain = view()->options.timeouts.drain;
+  const Duration drain = options_.timeouts.drain;
   log_message(LogLevel::info, "draining: no new connections; {} for what is under way",
               drain == Duration::max() ? "as long as it takes" : fmt::format("up to {} ms", drain / 1ms));
-  pools_.stop();
+  for (const auto& prober : probers_) prober->stop();
+  for (const auto& detector : detectors_) detector->stop();
   for (const auto& worker : workers_) {
     worker->drain([this] {
       if (workers_left_.fetch_sub(1) == 1) control_.stop();
@@ -253,8 +229,6 @@ void Service::drain() {
 MetricsSnapshot Service::metrics() const {
   MetricsSnapshot snapshot = metrics_->snapshot(monotonic_now());
   snapshot.log_lines_dropped = log_->dropped();
-  snapshot.reloads = reloads_.load();
-  snapshot.reloads_refused = reloads_refused_.load();
   return snapshot;
 }
 

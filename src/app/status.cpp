@@ -8,7 +8,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json describe(const Server& server) {
+Json describe(Service& service, const Server& server) {
   const Standing standing = server.standing();
   std::uint64_t requests = 0;
   std::uint64_t failures = 0;
@@ -16,8 +16,8 @@ Json describe(const Server& server) {
   std::uint64_t opened = 0;
   std::uint64_t reused = 0;
   std::int64_t idle = 0;
-  for (const ServerShard& shard : server.shards()) {
-    const ServerMetrics& metrics = shard.metrics;
+  for (const auto& worker : service.workers()) {
+    const ServerMetrics& metrics = worker->metrics_of(server);
     requests += metrics.requests.value();
     failures += metrics.failures.value();
     error_statuses += metrics.error_statuses.value();
@@ -26,12 +26,12 @@ Json describe(const Server& server) {
     idle += metrics.connections_idle.value();
   }
   Json labels = Json::object();
-  for (const auto& [key, value] : server.labels()) labels[key] = value;
+  for (const auto& [key, value] : server.labels) labels[key] = value;
   return {{"id", server.id},
           {"address", server.authority},
-          {"weight", server.weight()},
+          {"weight", server.weight},
           {"labels", labels},
-          {"backup", server.backup()},
+          {"backup", server.backup},
           {"health", standing.state},
           {"reason", standing.reason},
           {"since_unix_seconds", standing.since_unix_s},
@@ -53,11 +53,10 @@ std::size_t servers_up(const Pool& pool) {
 }
 
 Site::Page health(Service& service) {
-  const auto view = service.view();
   Json pools = Json::object();
   bool all_served = true;
-  for (const auto& pool : view->site->pools) {
-    pools[pool->name()] = {{"servers_up", servers_up(*pool)}, {"servers", pool->servers().size()}};
+  for (const auto& pool : service.site().pools) {
+    pools[pool->options().name] = {{"servers_up", servers_up(*pool)}, {"servers", pool->servers().size()}};
     all_served = all_served && servers_up(*pool) > 0;
   }
   const bool draining = service.draining();
@@ -67,28 +66,23 @@ Site::Page health(Service& service) {
 }
 
 Site::Page status(Service& service) {
-  const auto view = service.view();
   const MetricsSnapshot metrics = service.metrics();
   Json pools = Json::array();
-  for (const auto& pool : view->site->pools) {
+  for (const auto& pool : service.site().pools) {
     Json servers = Json::array();
-    for (const auto& server : pool->servers()) servers.push_back(describe(*server));
-    // Those that were removed and have something to finish.
-    for (const auto& server : pool->leaving()) {
-      if (server->load.active.load(std::memory_order_relaxed) != 0) servers.push_back(describe(*server));
-    }
-    pools.push_back({{"name", pool->name()},
-                     {"algorithm", name(pool->options()->algorithm)},
+    for (const auto& server : pool->servers()) servers.push_back(describe(service, *server));
+    pools.push_back({{"name", pool->options().name},
+                     {"algorithm", name(pool->options().algorithm)},
                      {"servers_up", servers_up(*pool)},
                      {"queued", pool->queue().size()},
                      {"servers", servers}});
   }
   Json listeners = Json::array();
-  for (const SocketAddress& address : view->addresses) listeners.push_back(address.to_string());
+  for (const SocketAddress& address : service.addresses()) listeners.push_back(address.to_string());
   const Json body{{"status", service.draining() ? "draining" : "running"},
                   {"version", STEELYARD_VERSION},
                   {"uptime_seconds", std::chrono::duration<double>(metrics.uptime).count()},
-                  {"workers", service.worker_count()},
+                  {"workers", service.workers().size()},
                   {"listeners", listeners},
                   {"connections",
                    {{"clients", metrics.client_connections},
@@ -105,8 +99,7 @@ Site::Page status(Service& service) {
 Site::Page status_page(Service& service, std::string_view path) {
   if (path == "/__health__") return health(service);
   if (path == "/__status__") return status(service);
-  if (!service.view()->options.metrics)
-    return {404, Json{{"error", "metrics are off: set metrics (enable_metrics) to true"}}.dump() + "\n"};
+  if (!service.options().metrics) return {404, Json{{"error", "metrics are off: set metrics (enable_metrics) to true"}}.dump() + "\n"};
   return {200, metrics_json(service.metrics())};
 }
 

@@ -1,9 +1,10 @@
 // One thread of the data path: its loop, its listeners, its connections to servers, its proxy. Everything in it is touched by
-// its own thread only; what others ask of it is done there, soon.
+// its own thread only, except what is said to be readable by others.
 #pragma once
 
+#include <atomic>
 #include <functional>
-#include <memory>
+#include <span>
 #include <thread>
 
 #include "net/epoll_loop.hpp"
@@ -20,31 +21,25 @@ namespace steelyard {
 
 struct ListeningSocket {
   int descriptor = -1;
-  std::uint32_t listener = 0;  // its number
   StatusPages pages = StatusPages::off;
 };
 
 class Worker {
  public:
-  // `index`: its place among the workers.
-  Worker(std::uint32_t index, std::shared_ptr<const Site> site, WorkerMetrics& metrics, AccessChannel& log, ConnectionLimits& limits,
-         Duration spin, std::uint64_t seed);
+  Worker(const Site& site, std::size_t servers, WorkerMetrics& metrics, AccessChannel& log, ConnectionLimits& limits, Duration spin,
+         std::uint64_t seed);
   ~Worker();
 
-  void start();
-  // Takes the socket over.
-  void listen(const ListeningSocket& socket);
-  void stop_listening(std::uint32_t listener);
-  void set_pages(std::uint32_t listener, StatusPages pages);
-  // What begins from now on goes by `site`; `done` is called on the worker's thread.
-  void use(std::shared_ptr<const Site> site, std::function<void()> done);
-  // Ends what is under way at a server.
-  void cut(std::shared_ptr<const Server> server);
+  // Takes the sockets over and starts the thread.
+  void start(std::span<const ListeningSocket> sockets);
   // Ends in order; `done` is called on the worker's thread when nothing is left.
   void drain(std::function<void()> done);
   void abort();
   // Waits for the thread, which ends after drain().
   void join();
+
+  // From any thread.
+  [[nodiscard]] const ServerMetrics& metrics_of(const Server& server) { return connections_.metrics_of(server); }
 
  private:
   EpollLoop loop_;

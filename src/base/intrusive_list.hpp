@@ -24,7 +24,7 @@ struct ListLink {
   }
 };
 
-// T derives from ListLink; it may be incomplete where nothing is taken out.
+// T derives from ListLink.
 template <typename T>
 class IntrusiveList {
  public:
@@ -52,12 +52,8 @@ class IntrusiveList {
     return last;
   }
   void clear() {
-    while (!empty()) head_.next->unlink();
-  }
-  // `visit` may not change the list.
-  template <typename Visit>
-  void for_each(const Visit& visit) {
-    for (ListLink* link = head_.next; link != &head_; link = link->next) visit(*static_cast<T*>(link));
+    while (pop_front() != nullptr) {
+    }
   }
   // Moves every element of `other` to the end of this list.
   void take_all(IntrusiveList& other) {

@@ -72,8 +72,6 @@ std::string metrics_json(const MetricsSnapshot& metrics) {
   page["queued"] = metrics.queued;
   page["tunnels"] = metrics.tunnels;
   page["log_lines_dropped"] = metrics.log_lines_dropped;
-  page["reloads"] = metrics.reloads;
-  page["reloads_refused"] = metrics.reloads_refused;
   page["limits_hit"] = nlohmann::ordered_json::object();
   for (std::size_t i = 0; i < limit_count; ++i) page["limits_hit"][name(static_cast<Limit>(i))] = metrics.limits[i];
   return page.dump(2) + "\n";

@@ -103,10 +103,7 @@ struct MetricsSnapshot {
   std::uint64_t hedges_wasted = 0;
   std::uint64_t queued = 0;
   std::uint64_t tunnels = 0;
-  // Not counted here: for the caller to set.
-  std::uint64_t log_lines_dropped = 0;
-  std::uint64_t reloads = 0;
-  std::uint64_t reloads_refused = 0;  // the configuration had a problem
+  std::uint64_t log_lines_dropped = 0;  // not counted here: set it from AccessLog::dropped()
   std::array<std::uint64_t, limit_count> limits{};
   std::map<std::uint16_t, std::uint64_t> statuses;  // only those that were sent
   HistogramSnapshot response_times;

@@ -34,19 +34,19 @@ std::optional<std::string_view> find_key(const http::RequestHead& head, std::str
 
 // What a choice goes by beside the servers' state.
 void HttpProxy::identify(Trip& trip) const {
-  const PoolOptions& options = trip.pool->options();
-  const Sessions* const sessions = trip.pool->sessions();
+  const Pool& pool = trip.pool->pool();
+  const PoolOptions& options = pool.options();
   if (options.algorithm == Algorithm::ip_hash || options.algorithm == Algorithm::hash) trip.key_hash = trip.exchange.client.ip.hash();
   const bool by_key = options.algorithm == Algorithm::hash && options.hash_key.source != balance::HashKeyOptions::Source::client;
-  if (!by_key && sessions == nullptr) return;
+  if (!by_key && pool.sessions() == nullptr) return;
   const http::RequestHead& head = trip.exchange.head();
   if (by_key) {
     const auto key = find_key(head, trip.path.empty() ? head.path : trip.path.view(), options.hash_key);
     if (key) trip.key_hash = hash_of(*key);
   }
-  if (sessions != nullptr) {
-    const auto value = http::find_cookie(head.fields, sessions->cookie());
-    if (value) trip.session = sessions->server_of(*value);
+  if (pool.sessions() != nullptr) {
+    const auto value = http::find_cookie(head.fields, pool.sessions()->cookie());
+    if (value) trip.session = pool.sessions()->server_of(*value);
   }
 }
 
@@ -82,7 +82,7 @@ Task<Result<void>> HttpProxy::wait_for_place(Trip& trip) {
   }
   metrics_.queued.add();
   const Instant begun = scheduler_.now();
-  exchange.fiber.set_deadline(std::min(begun + trip.pool->options().queue.queue_timeout, trip.total_deadline));
+  exchange.fiber.set_deadline(std::min(begun + trip.pool->pool().options().queue.queue_timeout, trip.total_deadline));
   exchange.response.stream().watch();
   Result<void> result = fail(ErrorKind::overloaded);
   if (entry == WaitQueue::Entry::first) result = take_place(trip, request, PoolView::Turn::mine);
@@ -105,7 +105,7 @@ Task<Result<void>> HttpProxy::wait_for_place(Trip& trip) {
 
 // The Set-Cookie that leads the client back to its server, where its cookie does not do that already.
 std::string_view HttpProxy::new_session(const Trip& trip) const {
-  const Sessions* const sessions = trip.pool->sessions();
+  const Sessions* const sessions = trip.pool->pool().sessions();
   if (sessions == nullptr) return {};
   // Its server was only full, or has failed this once.
   if (trip.session != nullptr && trip.pool->keeps_session(*trip.session)) return {};
@@ -115,13 +115,12 @@ std::string_view HttpProxy::new_session(const Trip& trip) const {
 // After the try under way has failed, or instead of waiting for it any longer: a place at another server, if the request may have
 // one more. A place that must be waited for is one only to who has nothing better.
 HttpProxy::Another HttpProxy::take_another(Trip& trip, Failed failed, MayWait may_wait) {
-  const RetryOptions& retries = trip.pool->options().retries;
+  const RetryOptions& retries = trip.pool->pool().options().retries;
   const std::size_t tries_allowed = std::min<std::size_t>(retries.tries_max, tries_max);
   if (trip.failed_count() + 1 >= tries_allowed) return Another::none;
   if (!trip.failed) trip.failed = std::make_unique<FailedServers>();
   FailedServers& servers = *trip.failed;
   servers.servers[servers.count] = trip.place.server();
-  servers.kept[servers.count] = trip.server().shared_from_this();
   servers.why[servers.count++] = failed;
   auto place = trip.pool->take(trip.pick_request(true), scheduler_.now());
   const bool found = place || (place.error() == NoPlace::full && may_wait == MayWait::yes);
@@ -138,28 +137,29 @@ HttpProxy::Another HttpProxy::take_another(Trip& trip, Failed failed, MayWait ma
 
 // Whether an answer with `status` is asked for again elsewhere; then there is a place for that.
 bool HttpProxy::is_retried(Trip& trip, int status) {
-  if (!includes(trip.pool->options().retries.on_statuses, status) || !trip.upload_done || !is_repeatable(trip)) return false;
+  if (!includes(trip.pool->pool().options().retries.on_statuses, status) || !trip.upload_done || !is_repeatable(trip)) return false;
   return take_another(trip, {ErrorKind::rejected, static_cast<std::uint16_t>(status)}, MayWait::no) == Another::taken;
 }
 
 // What a try has shown of its server.
 void HttpProxy::report(const Trip& trip, const Result<void>& result) const {
+  Pool& pool = trip.pool->pool();
   Server& server = trip.server();
   const bool asked = trip.place.choice() == Choice::probe || trip.place.choice() == Choice::last_resort;
   const bool rejected = !result && result.error().kind == ErrorKind::rejected;
   if (result || rejected) {
     const int status = rejected ? result.error().os_code : trip.status;
-    if (!speaks_against_server(status)) return trip.pool->on_try(server, {}, asked, moment());
+    if (!speaks_against_server(status)) return pool.on_try(server, {}, asked, moment());
     connections_.metrics_of(server).error_statuses.add();
     server.load.estimate.on_failure(scheduler_.now());
-    return trip.pool->on_try(server, {TryVerdict::error_status, status}, asked, moment());
+    return pool.on_try(server, {TryVerdict::error_status, status}, asked, moment());
   }
   const Error& error = result.error();
   // A kept connection that had gone stale is nobody's fault.
   if (!is_servers_fault(error) || error.retry == Retry::fresh_connection) return;
   server.load.estimate.on_failure(scheduler_.now());
-  if (!trip.connected) return trip.pool->pool().on_unreachable(server, in_words(error.kind, 0), moment());
-  trip.pool->on_try(server, broken(error.kind), asked, moment());
+  if (!trip.connected) return pool.on_unreachable(server, in_words(error.kind, 0), moment());
+  pool.on_try(server, broken(error.kind), asked, moment());
 }
 
 }  // namespace steelyard

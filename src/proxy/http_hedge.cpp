@@ -9,10 +9,10 @@ namespace steelyard {
 
 // Not for what names its server in the request, nor for what may become a tunnel.
 Instant HttpProxy::hedge_time(const Trip& trip) const {
-  const PoolOptions& pool = trip.pool->options();
-  if (!pool.hedging || trip.hedge_won || trip.hedge || !trip.exchange.body.done() || !is_repeatable(trip)) return never;
-  if (trip.failed_count() + 1 >= pool.retries.tries_max || trip.route->heads->host == "server") return never;
-  const HedgeOptions& options = *pool.hedging;
+  const Pool& pool = trip.pool->pool();
+  if (!pool.options().hedging || trip.hedge_won || trip.hedge || !trip.exchange.body.done() || !is_repeatable(trip)) return never;
+  if (trip.failed_count() + 1 >= pool.options().retries.tries_max || trip.route->heads->host == "server") return never;
+  const HedgeOptions& options = *pool.options().hedging;
   if (options.after) return trip.try_start + *options.after;
   const Duration p95 = trip.pool->pool().answer_time_p95().value();
   if (p95 == Duration{0}) return never;
@@ -33,7 +33,7 @@ void HttpProxy::start_hedge(Trip& trip) {
   ++trip.tries;
   connections_.metrics_of(*place->server()).requests.add();
   trip.hedge = std::make_unique<Hedge>(connections_, scheduler_, trip.exchange.fiber, std::move(*place), trip.request.view());
-  trip.hedge->start(std::min(scheduler_.now() + trip.site().timeouts.connect, trip.total_deadline));
+  trip.hedge->start(std::min(scheduler_.now() + site_.timeouts.connect, trip.total_deadline));
 }
 
 // The first try's server has shown at least how slow it is.

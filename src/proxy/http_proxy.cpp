@@ -2,8 +2,6 @@
 #include "proxy/http_proxy.hpp"
 
 #include <algorithm>
-#include <unordered_map>
-#include <utility>
 
 #include "decide/health/failure.hpp"
 #include "observe/message.hpp"
@@ -38,46 +36,19 @@ bool is_status_page(std::string_view path) {
 
 }  // namespace
 
-HttpProxy::HttpProxy(std::shared_ptr<const Site> site, std::uint32_t worker, Connector& connector, Connections& connections,
-                     Scratch& scratch, WorkerMetrics& metrics, AccessChannel* log, std::uint64_t seed)
-    : worker_(worker),
-      connector_(connector),
+HttpProxy::HttpProxy(const Site& site, Connector& connector, Connections& connections, Scratch& scratch, WorkerMetrics& metrics,
+                     AccessChannel* log, std::uint64_t seed)
+    : site_(site),
       connections_(connections),
       scratch_(scratch),
       scheduler_(connector.scheduler()),
       metrics_(metrics),
       log_(log),
       prng_(seed) {
-  use(std::move(site));
+  for (const auto& pool : site.pools) views_.emplace_back(*pool, connector, prng_.next());
 }
 
-void HttpProxy::use(std::shared_ptr<const Site> site) {
-  auto view = std::make_unique<SiteView>();
-  std::unordered_map<const Pool*, std::shared_ptr<PoolInView>> known;
-  if (view_ != nullptr) {
-    for (const auto& pool : view_->pools) known.emplace(pool->pool.get(), pool);
-  }
-  for (const auto& pool : site->pools) {
-    const auto found = known.find(pool.get());
-    view->pools.push_back(found != known.end() ? found->second : std::make_shared<PoolInView>(pool, connector_, worker_, prng_.next()));
-    view->pools.back()->view.refresh();
-  }
-  view->site = std::move(site);
-  if (view_ != nullptr) release(*view_);
-  view_ = view.release();
-}
-
-// As if the server had broken the connection: what has not been answered may go to another one.
-void HttpProxy::cut(const Exchange& exchange, const Server& server) {
-  auto* const trip = static_cast<Trip*>(exchange.context);
-  if (trip == nullptr || trip->place.server() != &server || !trip->connection) return;
-  trip->cut = true;
-  trip->connection->stream().break_off();
-}
-
-HttpProxy::Trip::Trip(Exchange& of, HttpProxy& proxy) : exchange(of), view(*proxy.view_) {
-  ++view.users;
-  exchange.context = this;
+HttpProxy::Trip::Trip(Exchange& of, HttpProxy& proxy) : exchange(of) {
   // A client's own id is kept where it is harmless, so that a trace goes on.
   if (!of.refusal) {
     const http::Field* const field = of.head().fields.find(http::FieldName::x_request_id);
@@ -87,14 +58,6 @@ HttpProxy::Trip::Trip(Exchange& of, HttpProxy& proxy) : exchange(of), view(*prox
     }
   }
   if (request_id.empty()) request_id = new_request_id(request_id_memory, proxy.prng_);
-}
-
-HttpProxy::Trip::~Trip() {
-  exchange.context = nullptr;
-  // The places point into the view.
-  place.give_up();
-  next.give_up();
-  release(view);
 }
 
 Task<void> HttpProxy::serve(Exchange& exchange) {
@@ -140,11 +103,10 @@ std::optional<Answer> HttpProxy::route(Trip& trip) {
       path = trip.path.view();
     }
   }
-  const Site& site = trip.site();
-  const auto found = site.router.match({.host = head.authority, .path = path, .method = head.method_text, .fields = head.fields.all()});
+  const auto found = site_.router.match({.host = head.authority, .path = path, .method = head.method_text, .fields = head.fields.all()});
   if (!found) return Answer{404, "no route matches this host, path and method"};
-  trip.route = &site.routes[*found];
-  trip.pool = &trip.view.pools[trip.route->pool]->view;
+  trip.route = &site_.routes[*found];
+  trip.pool = &views_[trip.route->pool];
   trip.total_deadline = exchange.start + trip.route->total_timeout;
   const std::uint64_t body_bytes_max = trip.route->body_bytes_max;
   if ((head.body.kind == http::BodyKind::length && head.body.length > body_bytes_max) || exchange.body.payload_bytes() > body_bytes_max) {
@@ -205,7 +167,7 @@ void HttpProxy::count_refusal(const http::ParseError& refusal) {
 void HttpProxy::explain_choice(const Trip& trip) const {
   if (!message_enabled(LogLevel::debug)) return;
   log_message(LogLevel::debug, "request {}: {} {}{} takes route {} to pool {}, try {} at server {} ({})", trip.request_id,
-              trip.exchange.method_text, trip.exchange.authority, trip.exchange.path, trip.route->name, trip.pool->pool().name(),
+              trip.exchange.method_text, trip.exchange.authority, trip.exchange.path, trip.route->name, trip.pool->pool().options().name,
               trip.tries, trip.server().id, name(trip.place.choice()));
 }
 
@@ -223,10 +185,6 @@ void HttpProxy::settle(Trip& trip, const Result<void>& result) {
     exchange.broken_off = true;
   }
   if (trip.failure != nullptr) return;
-  if (trip.cut) {
-    trip.failure = "cut: the server was to go, and the deadline for what was under way there has passed";
-    return;
-  }
   trip.failure = cut ? "cut at the end of the drain" : by_client ? "the client went away" : answer_to(error).reason;
 }
 
@@ -252,8 +210,8 @@ void HttpProxy::record(const Trip& trip) {
   if (trip.route != nullptr) record.route = trip.route->name;
   if (trip.status_page) record.route = "status page";
   if (trip.pool != nullptr) {
-    record.pool = trip.pool->pool().name();
-    record.algorithm = name(trip.pool->options().algorithm);
+    record.pool = trip.pool->pool().options().name;
+    record.algorithm = name(trip.pool->pool().options().algorithm);
   }
   if (trip.place) {
     record.server = trip.server().id;
@@ -298,7 +256,7 @@ Task<void> HttpProxy::answer_status_page(Trip& trip) {
     co_return;
   }
   if (!exchange.body.done() || exchange.draining) exchange.keep_alive = false;
-  const Site::Page page = trip.site().status_page(exchange.path);
+  const Site::Page page = site_.status_page(exchange.path);
   HeadBuilder head(scratch_.head());
   head.text("HTTP/1.1 ").number(static_cast<std::uint64_t>(page.status)).text(" ").text(status_text(page.status)).text("\r\n");
   head.field("Content-Type", "application/json").field("Cache-Control", "no-store").field("Date", date());
@@ -317,7 +275,7 @@ Task<void> HttpProxy::answer_status_page(Trip& trip) {
 
 RelayBounds HttpProxy::bounds(const Trip& trip) const {
   const std::uint64_t body_bytes_max = trip.route != nullptr ? trip.route->body_bytes_max : unlimited;
-  return {trip.site().timeouts.body_idle, trip.total_deadline, body_bytes_max};
+  return {site_.timeouts.body_idle, trip.total_deadline, body_bytes_max};
 }
 
 }  // namespace steelyard

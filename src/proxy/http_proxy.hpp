@@ -1,13 +1,12 @@
 // The product for HTTP: takes an exchange from its session to a server and back. serve() is its outline. One for each worker,
-// owned by it; it shares nothing with other workers but the Site and what the servers count. An exchange keeps the Site that it began
-// under, whatever is used since.
+// owned by it; it shares nothing with other workers but the Site and what the servers count.
 #pragma once
 
 #include <array>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "base/prng.hpp"
 #include "observe/access_channel.hpp"
@@ -29,17 +28,10 @@ namespace steelyard {
 class HttpProxy final : public ExchangeHandler {
  public:
   // `log` may be nullptr.
-  // `worker`: its place among the workers.
-  HttpProxy(std::shared_ptr<const Site> site, std::uint32_t worker, Connector& connector, Connections& connections, Scratch& scratch,
-            WorkerMetrics& metrics, AccessChannel* log, std::uint64_t seed);
-
-  ~HttpProxy() { release(*view_); }
+  HttpProxy(const Site& site, Connector& connector, Connections& connections, Scratch& scratch, WorkerMetrics& metrics, AccessChannel* log,
+            std::uint64_t seed);
 
   Task<void> serve(Exchange& exchange) override;
-  // What exchanges that begin from now on go by.
-  void use(std::shared_ptr<const Site> site);
-  // Ends what an exchange under way has at `server`, if it is there: the deadline of a server that is to go has passed.
-  static void cut(const Exchange& exchange, const Server& server);
 
  private:
   static constexpr std::size_t tries_max = 8;
@@ -55,43 +47,21 @@ class HttpProxy final : public ExchangeHandler {
   // The servers that have failed an exchange, and how. Most exchanges never need one.
   struct FailedServers : PoolAllocated {
     std::array<Server*, tries_max> servers{};
-    std::array<std::shared_ptr<Server>, tries_max> kept{};  // the same, so that none of them is gone before its name is told
     std::array<Failed, tries_max> why{};
     std::size_t count = 0;
   };
 
-  // A pool and the worker's view of it.
-  struct PoolInView {
-    PoolInView(std::shared_ptr<Pool> of, Connector& connector, std::uint32_t worker, std::uint64_t seed)
-        : pool(std::move(of)), view(*pool, connector, worker, seed) {}
-    const std::shared_ptr<Pool> pool;
-    PoolView view;
-  };
-  // A Site and the views of its pools, shared with those of other Sites that have the same pools. Lives while exchanges use it.
-  struct SiteView {
-    std::shared_ptr<const Site> site;
-    std::vector<std::shared_ptr<PoolInView>> pools;
-    std::uint32_t users = 1;
-  };
-  static void release(SiteView& view) {
-    if (--view.users == 0) delete &view;
-  }
-
   // One exchange on its way through the proxy.
   struct Trip {
     Trip(Exchange& of, HttpProxy& proxy);
-    Trip(const Trip&) = delete;
-    Trip& operator=(const Trip&) = delete;
-    ~Trip();
 
     Exchange& exchange;
-    SiteView& view;
     const Site::Route* route = nullptr;
     PoolView* pool = nullptr;
     Instant total_deadline = never;
-    Place place;                      // at the server of the try under way, or the last one
-    Place next;                       // at the server of the next try, where that is decided
-    std::shared_ptr<Server> session;  // whom the client's cookie names
+    Place place;                // at the server of the try under way, or the last one
+    Place next;                 // at the server of the next try, where that is decided
+    Server* session = nullptr;  // whom the client's cookie names
     std::uint64_t key_hash = 0;
     std::unique_ptr<FailedServers> failed;
     std::uint8_t tries = 0;
@@ -116,18 +86,16 @@ class HttpProxy final : public ExchangeHandler {
     std::uint16_t status = 0;
     Outcome outcome = Outcome::complete;
     bool status_page = false;
-    bool cut = false;  // by the deadline of a server that was to go
     const char* failure = nullptr;
     std::uint64_t response_bytes = 0;
     Duration queue_time{0};
     Duration connect_time{0};
     Duration first_byte_time{0};
 
-    [[nodiscard]] const Site& site() const { return *view.site; }
     [[nodiscard]] Server& server() const { return *place.server(); }
     [[nodiscard]] std::size_t failed_count() const { return failed ? failed->count : 0; }
     [[nodiscard]] PickRequest pick_request(bool repeatable) const {
-      return {key_hash, session.get(), repeatable,
+      return {key_hash, session, repeatable,
               failed ? std::span<Server* const>(failed->servers).first(failed->count) : std::span<Server* const>{}};
     }
   };
@@ -186,13 +154,12 @@ class HttpProxy final : public ExchangeHandler {
   Task<Result<void>> pass_tunnel(Trip& trip, std::span<char> after_head, StreamWriter& to_server);
   std::span<const char> first_bytes(const BodyReader& body, const BodyReader::Piece& piece, ClientCoding coding);
   std::span<const char> placed_before(std::string_view head, std::span<const char> body);
-  [[nodiscard]] static bool is_gone(const Trip& trip);
+  [[nodiscard]] bool is_gone(const Stream& client) const;
   [[nodiscard]] std::string_view new_session(const Trip& trip) const;
   [[nodiscard]] RelayBounds bounds(const Trip& trip) const;
   [[nodiscard]] std::string_view date() { return date_.at(scheduler_.unix_us()); }
 
-  const std::uint32_t worker_;
-  Connector& connector_;
+  const Site& site_;
   Connections& connections_;
   Scratch& scratch_;
   Scheduler& scheduler_;
@@ -200,7 +167,7 @@ class HttpProxy final : public ExchangeHandler {
   AccessChannel* log_;
   Prng prng_;
   Pipes pipes_;
-  SiteView* view_ = nullptr;          // of the newest site; counted as a user of it
+  std::deque<PoolView> views_;        // of site_.pools
   http::ResponseHead response_head_;  // of whichever response was parsed last; valid until the next co_await
   http::DateText date_;
 };

@@ -49,14 +49,14 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
 
   if (freshness == Freshness::reuse) trip.connection = take_idle(trip);
   if (!trip.connection) {
-    exchange.fiber.set_deadline(std::min(trip.try_start + trip.site().timeouts.connect, trip.total_deadline));
+    exchange.fiber.set_deadline(std::min(trip.try_start + site_.timeouts.connect, trip.total_deadline));
     auto connected = co_await connections_.connect(server);
     trip.connect_time = scheduler_.now() - trip.try_start;
     if (!connected) {
       server_metrics.failures.add();
       Error error = connected.error();
       if (error.kind == ErrorKind::timed_out) count_timeout(trip, Limit::connect_timeout);
-      if (!trip.pool->options().retries.on_connect) error.retry = Retry::never;
+      if (!trip.pool->pool().options().retries.on_connect) error.retry = Retry::never;
       const Result<void> failed = std::unexpected(error);
       report(trip, failed);
       co_return failed;
@@ -126,7 +126,7 @@ Result<void> HttpProxy::build_request(Trip& trip) {
   write_request_head(out, {.head = head,
                            .path = trip.path.empty() ? head.path : trip.path.view(),
                            .route = *trip.route->heads,
-                           .forwarded = trip.site().forwarded,
+                           .forwarded = site_.forwarded,
                            .server = trip.server(),
                            .client = exchange.client.ip,
                            .request_id = trip.request_id});
@@ -159,7 +159,7 @@ Task<void> HttpProxy::upload_rest(Trip& trip, StreamWriter& to_server) {
     // Either way nothing more is sent: from now on the server has so long to answer.
     trip.head_deadline = first_byte_deadline(trip);
     // Events that woke the upload told nobody else that the client has gone.
-    if (trip.upload && is_gone(trip)) exchange.fiber.cancel(Cause::client_gone);
+    if (trip.upload && is_gone(exchange.body.stream())) exchange.fiber.cancel(Cause::client_gone);
     if (trip.waits_for_head) exchange.fiber.set_deadline(std::min(exchange.fiber.deadline(), trip.head_deadline));
   } else if (trip.upload.error().kind != ErrorKind::cancelled) {
     if (trip.upload.error().kind == ErrorKind::too_large) metrics_.hit(Limit::body_bytes);
@@ -168,9 +168,8 @@ Task<void> HttpProxy::upload_rest(Trip& trip, StreamWriter& to_server) {
   }
 }
 
-bool HttpProxy::is_gone(const Trip& trip) {
-  const Stream& client = trip.exchange.body.stream();
-  return client.broken() || (client.peer_ended() && trip.site().http.client_half_close == HalfClose::abort);
+bool HttpProxy::is_gone(const Stream& client) const {
+  return client.broken() || (client.peer_ended() && site_.http.client_half_close == HalfClose::abort);
 }
 
 // Receives responses until the final one has been passed on.
@@ -224,7 +223,7 @@ void HttpProxy::keep_rejected(Trip& trip, std::span<char> after_head) {
   BodyReader body(trip.connection->stream(), response_head_.body, Side::server);
   const auto piece = body.take(after_head);
   const bool whole = piece && body.done() && !body.overran() && response_head_.body.kind != http::BodyKind::until_close;
-  if (whole && response_head_.keep_alive) connections_.keep(std::move(trip.connection), trip.pool->options().keepalive);
+  if (whole && response_head_.keep_alive) connections_.keep(std::move(trip.connection), trip.pool->pool().options().keepalive);
 }
 
 // Sends the head and what there is of the body in one piece, then relays the rest. Keeps the server's connection when nothing
@@ -264,7 +263,8 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
     trip.outcome = Outcome::truncated;
     co_return sent;
   }
-  if (keeps_alive && trip.upload_done && !body.overran()) connections_.keep(std::move(trip.connection), trip.pool->options().keepalive);
+  if (keeps_alive && trip.upload_done && !body.overran())
+    connections_.keep(std::move(trip.connection), trip.pool->pool().options().keepalive);
   co_return Result<void>{};
 }
 
@@ -302,7 +302,7 @@ Task<Result<void>> HttpProxy::pass_tunnel(Trip& trip, std::span<char> after_head
   if (sent) sent = to_server.send(exchange.take_leftover());
   if (!sent) co_return sent;
   const TunnelEnd end = co_await tunnel(exchange, trip.connection->stream(), to_server, {scratch_, pipes_},
-                                        {trip.site().timeouts.tunnel_idle, trip.site().timeouts.body_idle, trip.total_deadline});
+                                        {site_.timeouts.tunnel_idle, site_.timeouts.body_idle, trip.total_deadline});
   trip.response_bytes = end.server_bytes + after_head.size();
   if (!end.result) {
     if (end.result.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::tunnel_idle_timeout);

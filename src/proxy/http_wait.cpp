@@ -33,7 +33,7 @@ Task<Result<std::span<char>>> HttpProxy::receive_head(Trip& trip, Buffer& receiv
     }
     if (unparsed) {
       if (trip.first_byte_time == Duration{0}) trip.first_byte_time = scheduler_.now() - trip.exchange.start;
-      const auto parsed = http1::parse_response({memory.data(), have}, scan, trip.site().http.head, trip.exchange.method, response_head_);
+      const auto parsed = http1::parse_response({memory.data(), have}, scan, site_.http.head, trip.exchange.method, response_head_);
       if (!parsed) co_return fail(ErrorKind::malformed, Side::server);
       received.release();
       if (*parsed != 0) co_return memory.subspan(*parsed, have - *parsed);
@@ -85,7 +85,7 @@ Result<void> HttpProxy::on_late_answer(Trip& trip, Patience& patience) {
 
 // When another server is asked instead.
 Instant HttpProxy::this_try_deadline(const Trip& trip) const {
-  const RetryOptions& retries = trip.pool->options().retries;
+  const RetryOptions& retries = trip.pool->pool().options().retries;
   if (!retries.on_timeout || retries.try_timeout == Duration::max() || !is_repeatable(trip)) return never;
   return trip.try_start + retries.try_timeout;
 }
@@ -103,7 +103,7 @@ Error HttpProxy::before_answer(const Trip& trip, Error error) const {
   if (!is_repeatable(trip)) return error;
   if (trip.connection->reused()) {
     error.retry = Retry::fresh_connection;
-  } else if (trip.pool->options().retries.on_reset) {
+  } else if (trip.pool->pool().options().retries.on_reset) {
     error.retry = Retry::any;
   }
   return error;

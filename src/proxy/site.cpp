@@ -30,7 +30,7 @@ Site::Site(std::vector<RouteOptions> route_options, std::vector<std::shared_ptr<
   static const RouteOptions says_nothing;
   routes.reserve(options_of_routes.size());
   for (const RouteOptions& options : options_of_routes) {
-    const auto pool = std::ranges::find_if(pools, [&](const auto& candidate) { return candidate->name() == options.pool; });
+    const auto pool = std::ranges::find_if(pools, [&](const auto& candidate) { return candidate->options().name == options.pool; });
     SY_ASSERT(pool != pools.end());  // the configuration was checked
     routes.push_back({.name = options.name,
                       .pool = static_cast<std::size_t>(pool - pools.begin()),

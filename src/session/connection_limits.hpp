@@ -16,9 +16,7 @@ namespace steelyard {
 
 class ConnectionLimits {
  public:
-  explicit ConnectionLimits(const ConnectionOptions& options) { configure(options); }
-  // From now on, for connections that begin. From any thread.
-  void configure(const ConnectionOptions& options);
+  explicit ConnectionLimits(const ConnectionOptions& options) : options_(options) {}
 
   // Counts a new connection. Returns the limit that it is over, which makes it no less counted.
   std::optional<Limit> enter(const IpAddress& client);
@@ -29,12 +27,10 @@ class ConnectionLimits {
     std::size_t operator()(const IpAddress& ip) const { return ip.hash(); }
   };
 
-  std::atomic<std::uint32_t> connections_max_{0};
-  std::atomic<std::uint32_t> per_client_max_{0};
-  std::atomic<bool> counts_clients_{false};  // that limit has been set at some time
+  const ConnectionOptions options_;
   std::atomic<std::uint32_t> total_{0};
   std::mutex mutex_;
-  std::unordered_map<IpAddress, std::uint32_t, Hash> by_client_;
+  std::unordered_map<IpAddress, std::uint32_t, Hash> by_client_;  // only where that limit is set
 };
 
 }  // namespace steelyard

@@ -37,8 +37,6 @@ class Exchange {
   bool wants_json = false;    // by Accept: for answers that the proxy makes itself
   bool status_pages = false;  // whether the listener answers /__health__ and its like itself
 
-  void* context = nullptr;  // what the handler has of it, for the handler
-
   SocketAddress client;
   Fiber& fiber;
   Instant start;

@@ -1,6 +1,5 @@
 #include "session/frontend.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "observe/message.hpp"
@@ -18,16 +17,12 @@ constexpr std::uint32_t refused_max = 256;
 
 class Frontend::Acceptor final : private Fiber::Owner {
  public:
-  Acceptor(Frontend& frontend, std::unique_ptr<Listener> listener, StatusPages status_pages, std::uint32_t listener_id)
-      : pages(status_pages), id(listener_id), frontend_(frontend), listener_(std::move(listener)), fiber_(frontend.scheduler, *this) {}
-
-  [[nodiscard]] bool stopping() const { return fiber_.cause() != Cause::none; }
-
-  StatusPages pages;
-  const std::uint32_t id;
+  Acceptor(Frontend& frontend, std::unique_ptr<Listener> listener, StatusPages pages)
+      : frontend_(frontend), listener_(std::move(listener)), pages_(pages), fiber_(frontend.scheduler, *this) {}
 
   void start() { fiber_.start(run()); }
   void stop() { fiber_.cancel(Cause::shutdown); }
+  [[nodiscard]] bool running() const { return fiber_.running(); }
 
  private:
   Task<void> run() {
@@ -35,7 +30,7 @@ class Frontend::Acceptor final : private Fiber::Owner {
     for (;;) {
       auto accepted = listener_->accept();
       if (accepted) {
-        frontend_.begin_session(std::move(*accepted), *this);
+        frontend_.begin_session(std::move(*accepted), pages_);
         if (++batch < accept_batch_max) continue;
         batch = 0;
         // Who is told to stop takes what was waiting, but not a flood.
@@ -68,10 +63,14 @@ class Frontend::Acceptor final : private Fiber::Owner {
     }
   }
 
-  void on_finished(Fiber& /*fiber*/) override { frontend_.on_stopped(*this); }
+  void on_finished(Fiber& /*fiber*/) override {
+    listener_.reset();
+    frontend_.finish_if_drained();
+  }
 
   Frontend& frontend_;
   std::unique_ptr<Listener> listener_;
+  StatusPages pages_;
   Fiber fiber_;
 };
 
@@ -80,29 +79,12 @@ Frontend::Frontend(Scheduler& of, Scratch& memory, WorkerMetrics& counters, Exch
 
 Frontend::~Frontend() { SY_ASSERT(sessions_.empty()); }
 
-void Frontend::listen(std::unique_ptr<Listener> listener, StatusPages pages, std::uint32_t id) {
-  acceptors_.push_back(std::make_unique<Acceptor>(*this, std::move(listener), pages, id));
+void Frontend::listen(std::unique_ptr<Listener> listener, StatusPages pages) {
+  acceptors_.push_back(std::make_unique<Acceptor>(*this, std::move(listener), pages));
   acceptors_.back()->start();
 }
 
-void Frontend::stop_listening(std::uint32_t id) {
-  const auto found = std::ranges::find(acceptors_, id, [](const auto& acceptor) { return acceptor->id; });
-  if (found != acceptors_.end()) (*found)->stop();
-  drain_sessions([id](const Http1Server& session) { return session.listener == id; });
-}
-
-void Frontend::set_pages(std::uint32_t id, StatusPages pages) {
-  for (const auto& acceptor : acceptors_) {
-    if (acceptor->id == id) acceptor->pages = pages;
-  }
-}
-
-void Frontend::on_stopped(Acceptor& acceptor) {
-  std::erase_if(acceptors_, [&](const auto& each) { return each.get() == &acceptor; });
-  finish_if_drained();
-}
-
-void Frontend::begin_session(Accepted accepted, const Acceptor& acceptor) {
+void Frontend::begin_session(Accepted accepted, StatusPages pages) {
   const std::optional<Limit> over = limits_.enter(accepted.peer.ip);
   if (over) {
     metrics.hit(*over);
@@ -114,9 +96,7 @@ void Frontend::begin_session(Accepted accepted, const Acceptor& acceptor) {
     ++refused_count_;
   }
   auto* const session =
-      new Http1Server(*this, std::move(accepted.stream), accepted.peer, over ? Admission::over_limit : Admission::admitted, acceptor.pages);
-  session->listener = acceptor.id;
-  if (acceptor.stopping()) session->serve_one();
+      new Http1Server(*this, std::move(accepted.stream), accepted.peer, over ? Admission::over_limit : Admission::admitted, pages);
   sessions_.push_back(*session);
   ++session_count_;
   if (message_enabled(LogLevel::debug)) log_message(LogLevel::debug, "client {}: connected", session->client().to_string());
@@ -138,21 +118,18 @@ void Frontend::drain(std::function<void()> done) {
   if (draining) return;
   draining = true;
   drained_ = std::move(done);
-  std::vector<Acceptor*> acceptors;  // one that has stopped is gone
-  for (const auto& acceptor : acceptors_) acceptors.push_back(acceptor.get());
-  for (Acceptor* const acceptor : acceptors) acceptor->stop();
-  drain_sessions([](const Http1Server&) { return true; });
+  for (const auto& acceptor : acceptors_) acceptor->stop();
+  // Draining may end sessions at once, which unlinks them: walk over a list of its own.
+  std::vector<Http1Server*> sessions;
+  IntrusiveList<Http1Server> kept;
+  while (Http1Server* session = sessions_.pop_front()) {
+    sessions.push_back(session);
+    kept.push_back(*session);
+  }
+  sessions_.take_all(kept);
+  for (Http1Server* session : sessions) session->drain();
   scheduler.timers().arm(drain_timer_, scheduler.now() + timeouts.drain);
   finish_if_drained();
-}
-
-template <typename Chosen>
-void Frontend::drain_sessions(const Chosen& chosen) {
-  std::vector<Http1Server*> sessions;
-  sessions_.for_each([&](Http1Server& session) {
-    if (chosen(session)) sessions.push_back(&session);
-  });
-  for (Http1Server* const session : sessions) session->drain();
 }
 
 void Frontend::abort() {
@@ -171,7 +148,10 @@ void Frontend::DrainTimer::on_expired() {
 }
 
 void Frontend::finish_if_drained() {
-  if (!draining || session_count_ != 0 || !acceptors_.empty() || !drained_) return;
+  if (!draining || session_count_ != 0 || !drained_) return;
+  for (const auto& acceptor : acceptors_) {
+    if (acceptor->running()) return;
+  }
   drain_timer_.disarm();
   std::exchange(drained_, nullptr)();
 }

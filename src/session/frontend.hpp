@@ -18,18 +18,8 @@ class Frontend final : public SessionHost {
   Frontend(Scheduler& scheduler, Scratch& scratch, WorkerMetrics& metrics, ExchangeHandler& handler, ConnectionLimits& limits);
   ~Frontend();
 
-  // Accepts from `listener` from now on. `id` is the caller's name for it.
-  void listen(std::unique_ptr<Listener> listener, StatusPages pages, std::uint32_t id = 0);
-  // Serves what waits to be accepted by that listener and closes it; its sessions end when nothing is under way there.
-  void stop_listening(std::uint32_t id);
-  void set_pages(std::uint32_t id, StatusPages pages);
-  // Calls `visit(Exchange&)` for each exchange under way. It must not end one.
-  template <typename Visit>
-  void visit_exchanges(const Visit& visit) {
-    sessions_.for_each([&](Http1Server& session) {
-      if (session.exchange() != nullptr) visit(*session.exchange());
-    });
-  }
+  // Accepts from `listener` from now on.
+  void listen(std::unique_ptr<Listener> listener, StatusPages pages);
   // Serves what waits to be accepted, closes the listeners and the idle connections; `done` is called, once, when the last
   // session has ended. With timeouts.drain passed, the rest is cut.
   void drain(std::function<void()> done);
@@ -47,11 +37,7 @@ class Frontend final : public SessionHost {
     Frontend& frontend_;
   };
 
-  void begin_session(Accepted accepted, const Acceptor& acceptor);
-  void on_stopped(Acceptor& acceptor);
-  // Drains those that `chosen` says; draining may end a session at once.
-  template <typename Chosen>
-  void drain_sessions(const Chosen& chosen);
+  void begin_session(Accepted accepted, StatusPages pages);
   void on_session_ended(Http1Server& session) override;
   void finish_if_drained();
 

@@ -24,10 +24,10 @@ class Http1Server::Http1Exchange final : public Exchange {
  public:
   // `refused`: why there is no head to speak of.
   Http1Exchange(Http1Server& session, std::size_t head_bytes, const http::ParseError* refused)
-      : Exchange(session.fiber_, *session.stream_, refused != nullptr ? http::BodyFraming{} : session.host_.head.body, session.draining_),
+      : Exchange(session.fiber_, *session.stream_, refused != nullptr ? http::BodyFraming{} : session.host_.head.body,
+                 session.host_.draining),
         session_(session),
-        head_bytes_(head_bytes),
-        limits_(session.host_.http.head) {
+        head_bytes_(head_bytes) {
     client = session.client_;
     status_pages = session.pages_ == StatusPages::on;
     if (refused != nullptr) {
@@ -45,7 +45,7 @@ class Http1Server::Http1Exchange final : public Exchange {
     if (host.head_owner != this) {
       http1::ScanState scan;
       const std::string_view bytes(session_.received_.data(), head_bytes_);
-      SY_ASSERT(http1::parse_request(bytes, scan, limits_, host.head).value_or(0) == head_bytes_);
+      SY_ASSERT(http1::parse_request(bytes, scan, host.http.head, host.head).value_or(0) == head_bytes_);
       host.head_owner = this;
     }
     return host.head;
@@ -103,18 +103,11 @@ class Http1Server::Http1Exchange final : public Exchange {
   std::size_t leftover_at_ = 0;  // in received_; 0 when the body had not ended there
   bool taken_leftover_ = false;
   Buffer ahead_;
-  const http::HeadLimits limits_;  // under which the head was accepted
 };
 
 Http1Server::Http1Server(SessionHost& host, std::unique_ptr<Stream> stream, const SocketAddress& client, Admission admission,
                          StatusPages pages)
-    : host_(host),
-      stream_(std::move(stream)),
-      fiber_(host.scheduler, *this),
-      client_(client),
-      admission_(admission),
-      pages_(pages),
-      draining_(host.draining) {
+    : host_(host), stream_(std::move(stream)), fiber_(host.scheduler, *this), client_(client), admission_(admission), pages_(pages) {
   host_.metrics.client_connections.add();
   host_.metrics.client_connections_accepted.add();
   stream_->observe(this);
@@ -130,7 +123,6 @@ void Http1Server::abort() {
 }
 
 void Http1Server::drain() {
-  draining_ = true;
   if (idle_) fiber_.cancel(Cause::shutdown);
 }
 
@@ -156,7 +148,7 @@ Task<void> Http1Server::run() {
 // How long a request may be waited for.
 Duration Http1Server::patience() const {
   // A connection that waited to be accepted when draining began has its request on the way, or none.
-  if (draining_) return linger_timeout;
+  if (host_.draining) return linger_timeout;
   // One that is over a limit should be gone soon.
   return admission_ == Admission::over_limit ? std::min(host_.timeouts.header_read, host_.timeouts.idle) : host_.timeouts.idle;
 }
@@ -176,13 +168,11 @@ Task<Http1Server::Next> Http1Server::serve_next() {
     host_.metrics.hit(Limit::requests_per_connection);
     exchange.keep_alive = false;
   }
-  exchange_ = &exchange;
   co_await host_.handler.serve(exchange);
-  exchange_ = nullptr;
   exchange.hand_over_leftover();
   if (exchange.broken_off) co_return Next::reset;
   // A body that was not read to its end hides where the next request begins.
-  if (exchange.keep_alive && exchange.body.done() && !draining_) {
+  if (exchange.keep_alive && exchange.body.done() && !host_.draining) {
     if (requests_ % turn_requests_max == 0 && co_await yield_turn() != WaitResult::done) co_return Next::reset;
     co_return Next::request;
   }

@@ -34,7 +34,7 @@ class SessionHost {
   ExchangeHandler& handler;
   HttpOptions http;
   TimeoutOptions timeouts;
-  bool draining = false;  // sessions that begin now answer what is under way, then close
+  bool draining = false;  // answer what is under way, then close
   // The parsed head of whichever exchange parsed last.
   http::RequestHead head;
   const void* head_owner = nullptr;
@@ -57,15 +57,9 @@ class Http1Server final : public ListLink, public PoolAllocated, private Fiber::
   void abort();
   // Ends it as soon as nothing is under way.
   void drain();
-  // Ends it after one exchange, for which it waits a little.
-  void serve_one() { draining_ = true; }
   [[nodiscard]] const SocketAddress& client() const { return client_; }
   [[nodiscard]] std::uint64_t requests() const { return requests_; }
   [[nodiscard]] Admission admission() const { return admission_; }
-  // The one under way; nullptr: none.
-  [[nodiscard]] Exchange* exchange() const { return exchange_; }
-
-  std::uint32_t listener = 0;  // that it came by, as the Frontend numbers them
 
  private:
   class Http1Exchange;
@@ -89,8 +83,6 @@ class Http1Server final : public ListLink, public PoolAllocated, private Fiber::
   Admission admission_;
   StatusPages pages_;
   bool idle_ = true;
-  bool draining_;
-  Exchange* exchange_ = nullptr;
   std::uint64_t requests_ = 0;
 };
 

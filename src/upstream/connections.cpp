@@ -1,5 +1,6 @@
 #include "upstream/connections.hpp"
 
+#include <span>
 #include <utility>
 
 #include "observe/message.hpp"
@@ -18,8 +19,8 @@ bool is_silent(Stream& stream) {
 
 }  // namespace
 
-ServerConnection::ServerConnection(Connections& home, std::shared_ptr<Server> server, std::unique_ptr<Stream> stream)
-    : home_(home), server_(std::move(server)), stream_(std::move(stream)) {
+ServerConnection::ServerConnection(Connections& home, Server& server, std::unique_ptr<Stream> stream)
+    : home_(home), server_(server), stream_(std::move(stream)) {
   stream_->observe(this);
   home_.metrics_.server_connections.add();
 }
@@ -31,23 +32,23 @@ ServerConnection::~ServerConnection() {
 
 void ServerConnection::on_unawaited_event(Stream& /*stream*/) {
   if (!idle_) return;
-  if (message_enabled(LogLevel::debug)) log_message(LogLevel::debug, "server {}: closed a kept connection", server_->id);
+  if (message_enabled(LogLevel::debug)) log_message(LogLevel::debug, "server {}: closed a kept connection", server_.id);
   delete this;  // the pool's ownership ends here: it holds idle connections by their links alone
 }
 
-Connections::Connections(Connector& connector, WorkerMetrics& metrics, std::uint32_t worker)
-    : connector_(connector), metrics_(metrics), worker_(worker) {}
+Connections::Connections(Connector& connector, WorkerMetrics& metrics, std::size_t servers)
+    : connector_(connector), metrics_(metrics), slot_count_(servers), slots_(std::make_unique<Slot[]>(servers)) {}
 
 Connections::~Connections() { close_idle(); }
 
 ServerConnectionPtr Connections::take_idle(Server& server) {
-  ServerShard& shard = server.shard(worker_);
-  ServerConnection* const newest = shard.idle.front();
+  Slot& place = slot(server);
+  ServerConnection* const newest = place.idle.front();
   if (newest == nullptr) return nullptr;
   remove_idle(*newest);
   newest->reused_ = true;
   metrics_.server_connections_reused.add();
-  shard.metrics.connections_reused.add();
+  place.metrics.connections_reused.add();
   return ServerConnectionPtr(newest);
 }
 
@@ -55,13 +56,13 @@ Task<Result<ServerConnectionPtr>> Connections::connect(Server& server) {
   auto stream = connector_.connect(server.address);
   Error failure{ErrorKind::timed_out, Side::server, Retry::any};
   if (stream) {
-    auto connection = std::make_unique<ServerConnection>(*this, server.shared_from_this(), std::move(*stream));
+    auto connection = std::make_unique<ServerConnection>(*this, server, std::move(*stream));
     const WaitResult waited = co_await connection->stream().writable();
     const auto result = waited == WaitResult::done ? connection->stream().connect_result() : fail(error_of(waited));
     if (result) {
       if (message_enabled(LogLevel::debug)) log_message(LogLevel::debug, "server {}: connected", server.id);
       metrics_.server_connections_opened.add();
-      metrics_of(server).connections_opened.add();
+      slot(server).metrics.connections_opened.add();
       co_return connection;
     }
     failure = result.error();
@@ -75,50 +76,47 @@ Task<Result<ServerConnectionPtr>> Connections::connect(Server& server) {
 }
 
 void Connections::keep(ServerConnectionPtr connection, const KeepaliveOptions& options) {
-  Server& server = connection->server();
-  ServerShard& shard = server.shard(worker_);
+  Slot& place = slot(connection->server());
   // Ended or broken, or it has said something that nobody asked for: not to be trusted with another request.
-  if (server.removed() || !is_silent(connection->stream())) return;
-  if (shard.idle_count >= options.idle_connections_max) return;
+  if (!is_silent(connection->stream())) return;
+  if (place.idle_count >= options.idle_connections_max) return;
   ServerConnection& kept = *connection.release();
   Scheduler& scheduler = connector_.scheduler();
   kept.idle_ = true;
   kept.idle_until_ = scheduler.now() + options.idle_timeout;
-  shard.idle.push_front(kept);
-  if (++shard.idle_count == 1) with_idle_.push_back(shard);
-  shard.metrics.connections_idle.add();
+  place.idle.push_front(kept);
+  ++place.idle_count;
+  place.metrics.connections_idle.add();
   metrics_.server_connections_idle.add();
+  ++idle_count_;
   if (!armed()) scheduler.timers().arm(*this, scheduler.now() + sweep_interval);
 }
 
 void Connections::remove_idle(ServerConnection& connection) {
-  ServerShard& shard = connection.server().shard(worker_);
+  Slot& place = slot(connection.server_);
   connection.ListLink::unlink();
   connection.idle_ = false;
-  if (--shard.idle_count == 0) shard.ListLink::unlink();
-  shard.metrics.connections_idle.subtract();
+  --place.idle_count;
+  --idle_count_;
+  place.metrics.connections_idle.subtract();
   metrics_.server_connections_idle.subtract();
 }
 
-// A connection that is deleted may have been the last to keep its server, and the shard with it.
 void Connections::close_idle() {
-  while (ServerShard* const shard = with_idle_.front()) delete shard->idle.back();
+  for (Slot& place : std::span(slots_.get(), slot_count_)) {
+    while (ServerConnection* const oldest = place.idle.back()) delete oldest;
+  }
 }
 
 void Connections::on_expired() {
   Scheduler& scheduler = connector_.scheduler();
-  IntrusiveList<ServerShard> looked_at;
-  while (ServerShard* const shard = with_idle_.front()) {
-    ServerConnection* const oldest = shard->idle.back();
-    if (oldest->server().removed() || oldest->idle_until_ <= scheduler.now()) {
+  for (Slot& place : std::span(slots_.get(), slot_count_)) {
+    while (ServerConnection* const oldest = place.idle.back()) {
+      if (oldest->idle_until_ > scheduler.now()) break;
       delete oldest;
-      continue;
     }
-    shard->ListLink::unlink();
-    looked_at.push_back(*shard);
   }
-  with_idle_.take_all(looked_at);
-  if (!with_idle_.empty()) scheduler.timers().arm(*this, scheduler.now() + sweep_interval);
+  if (idle_count_ != 0) scheduler.timers().arm(*this, scheduler.now() + sweep_interval);
 }
 
 }  // namespace steelyard

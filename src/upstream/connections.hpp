@@ -20,11 +20,11 @@ class Connections;
 
 class ServerConnection final : public ListLink, public PoolAllocated, private StreamObserver {
  public:
-  ServerConnection(Connections& home, std::shared_ptr<Server> server, std::unique_ptr<Stream> stream);
+  ServerConnection(Connections& home, Server& server, std::unique_ptr<Stream> stream);
   ~ServerConnection();
 
   [[nodiscard]] Stream& stream() { return *stream_; }
-  [[nodiscard]] Server& server() { return *server_; }
+  [[nodiscard]] Server& server() { return server_; }
   // Whether an earlier exchange went over it: then its server may have closed it just now, which is nobody's fault.
   [[nodiscard]] bool reused() const { return reused_; }
 
@@ -33,7 +33,7 @@ class ServerConnection final : public ListLink, public PoolAllocated, private St
   void on_unawaited_event(Stream& stream) override;
 
   Connections& home_;
-  std::shared_ptr<Server> server_;
+  Server& server_;
   std::unique_ptr<Stream> stream_;
   Instant idle_until_;
   bool idle_ = false;
@@ -44,8 +44,8 @@ using ServerConnectionPtr = std::unique_ptr<ServerConnection>;
 
 class Connections final : private Timer {
  public:
-  // `worker`: whose connections they are; its place among the workers.
-  Connections(Connector& connector, WorkerMetrics& metrics, std::uint32_t worker);
+  // `servers`: how many there are in all pools; Server::slot is below that.
+  Connections(Connector& connector, WorkerMetrics& metrics, std::size_t servers);
   ~Connections();
 
   // A kept connection, or nullptr.
@@ -55,19 +55,27 @@ class Connections final : private Timer {
   // Keeps the connection for later; its last exchange must be complete on both sides.
   void keep(ServerConnectionPtr connection, const KeepaliveOptions& options);
 
-  // What this worker counts for a server.
-  [[nodiscard]] ServerMetrics& metrics_of(Server& server) { return server.shard(worker_).metrics; }
+  // Readable from any thread.
+  [[nodiscard]] ServerMetrics& metrics_of(const Server& server) { return slot(server).metrics; }
   void close_idle();
 
  private:
   friend class ServerConnection;
+  struct Slot {
+    IntrusiveList<ServerConnection> idle;  // newest first; of one pool, so that the oldest is the first to expire
+    std::uint32_t idle_count = 0;
+    ServerMetrics metrics;
+  };
+
+  Slot& slot(const Server& server) { return slots_[server.slot]; }
   void remove_idle(ServerConnection& connection);
-  void on_expired() override;  // closes what was kept long enough, and what leads to servers that were removed
+  void on_expired() override;  // closes what was kept long enough
 
   Connector& connector_;
   WorkerMetrics& metrics_;
-  const std::uint32_t worker_;
-  IntrusiveList<ServerShard> with_idle_;  // those that have an idle connection
+  const std::size_t slot_count_;
+  std::unique_ptr<Slot[]> slots_;
+  std::size_t idle_count_ = 0;  // of all slots
 };
 
 }  // namespace steelyard

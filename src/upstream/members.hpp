@@ -1,6 +1,5 @@
-// Who may be chosen, and by which rules: an immutable value that a Pool publishes anew when its servers or options have changed. A
-// server that is held since then is still in it, and is passed over by its hold; one that was let go joins the turns with the next
-// value.
+// Who may be chosen: an immutable value that a Pool publishes anew when its servers have changed. A server that is held since
+// then is still in it, and is passed over by its hold; one that was let go joins the turns with the next value.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +9,7 @@
 #include "decide/balance/hash.hpp"
 #include "decide/balance/ip_hash.hpp"
 #include "decide/balance/smooth_schedule.hpp"
-#include "upstream/options.hpp"
 #include "upstream/server.hpp"
-#include "upstream/sessions.hpp"
 
 namespace steelyard {
 
@@ -29,10 +26,6 @@ struct Tier {
 };
 
 struct Members {
-  std::shared_ptr<const PoolOptions> options;
-  std::vector<std::shared_ptr<Server>> servers;  // all of them; keeps those of the tiers alive
-  std::shared_ptr<const Sessions> sessions;      // nullptr: not sticky
-  bool limited = false;                          // there is some limit on the number of exchanges
   Tier primary;
   Tier backup;
 };

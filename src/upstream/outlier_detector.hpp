@@ -2,7 +2,7 @@
 // have changed in the pool meanwhile. A fiber on the control thread, owned by app/.
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <vector>
 
 #include "decide/health/outlier.hpp"
@@ -12,29 +12,31 @@
 
 namespace steelyard {
 
+// What all workers have counted for a server since the process began.
+struct ServerTotals {
+  std::uint64_t requests = 0;
+  std::uint64_t failures = 0;  // broken, or answered with what speaks against the server
+};
+
 class OutlierDetector final : private Fiber::Owner {
  public:
-  OutlierDetector(Scheduler& scheduler, Pool& pool) : pool_(pool), fiber_(scheduler, *this) {}
+  using TotalsOf = std::function<ServerTotals(const Server&)>;
+
+  OutlierDetector(Scheduler& scheduler, Pool& pool, TotalsOf totals_of);
 
   void start();
   // Cancels it; it has ended when the scheduler has run what is ready.
   void stop() { fiber_.cancel(Cause::shutdown); }
-  [[nodiscard]] bool running() const { return fiber_.running(); }
 
  private:
-  // What all workers had counted for a server when it was looked at last.
-  struct Seen {
-    std::shared_ptr<Server> server;
-    ServerTotals totals;
-  };
-
   Task<void> run();
-  void compare(const OutlierOptions& options);
+  void compare();
   void on_finished(Fiber& /*fiber*/) override {}
 
   Pool& pool_;
+  TotalsOf totals_of_;
   Fiber fiber_;
-  std::vector<Seen> seen_;
+  std::vector<ServerTotals> before_;
 };
 
 }  // namespace steelyard

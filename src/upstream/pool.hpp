@@ -1,13 +1,12 @@
-// A set of servers, what is known of them, and what follows from that. One object for as long as the configuration has a pool of its
-// name. Who may be chosen and by which rules is an immutable Members value; each worker has a PoolView that keeps the one it saw
-// last. Changes are rare and take a lock; what every request touches are the atomics of single servers.
+// A set of servers, what is known of them, and what follows from that. One object for the whole process. Who may be chosen is an
+// immutable Members value; each worker has a PoolView that keeps the one it saw last. Changes are rare and take a lock; what
+// every request touches are the atomics of single servers.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,58 +36,41 @@ struct CheckReport {
   std::string reason;     // in words, for people
 };
 
-// One server as a pool is to have it.
-struct PoolServer {
-  ServerOptions options;
-  SocketAddress address;
-  bool drained = false;  // by an operator
-  ForcedHealth forced = ForcedHealth::none;
-};
-
 class Pool {
  public:
-  Pool(std::string name, std::uint32_t workers);
-  // With options.servers, which are at `addresses`.
-  Pool(PoolOptions options, std::span<const SocketAddress> addresses, std::uint32_t workers);
+  // `addresses` are those of options.servers, resolved; `first_slot` is the first server's place among all of the process.
+  Pool(PoolOptions options, std::span<const SocketAddress> addresses, std::uint32_t first_slot);
 
-  // What it is from now on. A server that it has already, by id and address, stays the same object with all that is known of it. One
-  // that is not among them is removed: nothing new begins there, and what is under way may take options.drain. From the control thread.
-  void configure(PoolOptions options, std::span<const PoolServer> servers, const Moment& at);
+  [[nodiscard]] const PoolOptions& options() const { return options_; }
+  [[nodiscard]] std::span<const std::unique_ptr<Server>> servers() const { return servers_; }
+  [[nodiscard]] const Sessions* sessions() const { return sessions_.get(); }
 
-  [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
   [[nodiscard]] std::shared_ptr<const Members> members() const;
-  [[nodiscard]] std::shared_ptr<const PoolOptions> options() const { return members()->options; }
-  [[nodiscard]] std::vector<std::shared_ptr<Server>> servers() const { return members()->servers; }
-  // Those that are removed and have exchanges under way, or somebody who knows them.
-  [[nodiscard]] std::vector<std::shared_ptr<Server>> leaving() const;
 
   // Checks and operators have decided. From any thread.
   void on_check(Server& server, const CheckReport& report, const Moment& at);
   void set_health(Server& server, Health health, std::string reason, const Moment& at);
   void drain(Server& server, std::string reason, const Moment& at);
   void end_drain(Server& server, std::string reason, const Moment& at);
-  // What is under way at `server` by then, removed or drained, is to be cut. Only the last word counts.
-  void set_deadline(Server& server, Instant deadline);
-  // Those whose deadline has passed, for whoever cuts what is under way there; once.
-  [[nodiscard]] std::vector<std::shared_ptr<Server>> take_overdue(Instant now);
   // A comparison has shown that `server` is far worse than the others. False where too many are ejected already.
   bool eject(Server& server, const std::string& reason, const Moment& at);
-  // Publishes what has changed since the last time, lets one of those that wait for a place find out about a server whose pause is
-  // over, and lets go of removed servers that nobody needs any more. From the control thread, every so often.
+  // Publishes what has changed since the last time, and lets one of those that wait for a place find out about a server whose pause is
+  // over. From the control thread, every so often.
   void publish_changes(Instant now);
 
   // What a try has shown. From workers.
-  // `outliers`: by which rules. `asked`: the try was made to find out how the server is.
-  void on_try(Server& server, const TryResult& result, const std::optional<OutlierOptions>& outliers, bool asked, const Moment& at);
+  // `asked`: the try was made to find out how the server is.
+  void on_try(Server& server, const TryResult& result, bool asked, const Moment& at);
   void on_unreachable(Server& server, std::string_view why, const Moment& at);
   // A server whose pause is over, for this request to find out how it is; nullptr: none. A request that may be repeated is
   // preferred, because it loses nothing by a failure.
-  std::shared_ptr<Server> claim_probe(bool repeatable, Instant now) {
+  Server* claim_probe(bool repeatable, Instant now) {
     return now.ns < next_probe_ns_.load(std::memory_order_relaxed) ? nullptr : claim_due_probe(repeatable, now);
   }
 
-  [[nodiscard]] PoolShard& shard(std::uint32_t worker) { return shards_[worker]; }
+  // For a new worker, before any has started; valid as long as the pool.
+  PoolShard& add_shard();
   [[nodiscard]] retry::Recent recent(std::int64_t second) const;
   [[nodiscard]] std::uint64_t active() const;
 
@@ -99,10 +81,10 @@ class Pool {
   std::atomic<std::uint64_t>& cursor() { return cursor_; }
   WaitQueue& queue() { return queue_; }
   // Whether there is any limit on the number of exchanges.
-  [[nodiscard]] bool limited() const { return limited_.load(std::memory_order_relaxed); }
-  // Counts an exchange of a pool that may have so many.
-  [[nodiscard]] bool begin_exchange(std::uint32_t active_max);
-  void end_exchange() { active_.fetch_sub(1); }
+  [[nodiscard]] bool limited() const { return limited_; }
+  // Counts against active_max of the whole pool.
+  [[nodiscard]] bool begin_exchange();
+  void end_exchange();
 
  private:
   // A server that was ejected or could not be reached, and when it is asked again.
@@ -114,48 +96,31 @@ class Pool {
     bool probing = false;  // a request is finding out
   };
 
-  struct Deadline {
-    std::shared_ptr<Server> server;
-    Instant at;
-  };
-
-  std::shared_ptr<Server> claim_due_probe(bool repeatable, Instant now);
-  [[nodiscard]] static bool may_hold_locked(const Server& server);
+  Server* claim_due_probe(bool repeatable, Instant now);
   [[nodiscard]] bool may_eject_locked() const;
   void eject_locked(Server& server, const std::string& reason, const Moment& at);
   Pause* pause_of_locked(const Server& server);
   void pause_locked(Server& server, Duration length, Instant now);
-  void end_pause_locked(Server& server, std::string_view why, const Moment& at);
+  void end_pause_locked(Server& server, const Moment& at);
   void find_next_probe_locked();
-  void begin_slow_start_locked(Server& server, Instant now);
-  void hold_drain_locked(Server& server, Hold hold, std::string reason, const Moment& at);
-  void release_drain_locked(Server& server, Hold hold, std::string_view reason, const Moment& at);
-  std::shared_ptr<Server> find_known_locked(const PoolServer& wanted);
-  void remove_locked(const std::shared_ptr<Server>& server, const Moment& at);
-  void force_locked(Server& server, ForcedHealth forced, const Moment& at);
-  void let_go_locked();
+  void begin_slow_start(Server& server, Instant now);
   void rebuild_locked();
   Tier make_tier(bool backup, const Tier* before) const;
   void say(LogLevel level, const Server& server, std::string_view what, std::string_view reason) const;
 
-  const std::string name_;
-  const std::uint32_t workers_;
-  const std::unique_ptr<PoolShard[]> shards_;
+  PoolOptions options_;
+  std::vector<std::unique_ptr<Server>> servers_;
+  std::unique_ptr<const Sessions> sessions_;
+  const bool limited_;
   mutable std::mutex mutex_;
-  std::shared_ptr<const PoolOptions> options_;
-  std::vector<std::shared_ptr<Server>> servers_;
-  std::vector<std::shared_ptr<Server>> leaving_;
-  std::shared_ptr<const Sessions> sessions_;
   std::shared_ptr<const Members> members_;
   std::vector<Pause> pauses_;
-  std::vector<Deadline> deadlines_;
+  std::vector<std::unique_ptr<PoolShard>> shards_;
   bool changed_ = false;
-  bool tables_stale_ = true;  // those of the hashes: who is in the pool has changed
   std::atomic<std::uint64_t> version_{0};
-  std::atomic<bool> limited_{false};
   WaitQueue queue_;
   retry::Quantile answer_time_p95_{0.95};
-  std::atomic<std::uint32_t> active_{0};  // of those that began under a limit
+  std::atomic<std::uint32_t> active_{0};  // only where there is a limit
   alignas(64) std::atomic<std::uint64_t> cursor_{0};
   alignas(64) std::atomic<std::int64_t> next_probe_ns_{INT64_MAX};
 };

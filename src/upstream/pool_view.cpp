@@ -39,8 +39,8 @@ class PoolView::TierView {
   [[nodiscard]] std::size_t size() const { return tier_.servers.size(); }
   [[nodiscard]] std::uint32_t weight(std::size_t i) const {
     Server& server = *tier_.servers[i];
-    if (server.load.warm_since_ns.load(std::memory_order_relaxed) == 0) return server.weight() * weight_unit;
-    return std::max(1U, static_cast<std::uint32_t>(server.weight() * weight_unit * share_of(server, search_.now, slow_start_)));
+    if (server.load.warm_since_ns.load(std::memory_order_relaxed) == 0) return server.weight * weight_unit;
+    return std::max(1U, static_cast<std::uint32_t>(server.weight * weight_unit * share_of(server, search_.now, slow_start_)));
   }
   [[nodiscard]] std::uint32_t active(std::size_t i) const { return tier_.servers[i]->load.active.load(std::memory_order_relaxed); }
   [[nodiscard]] const balance::Estimate& estimate(std::size_t i) const { return tier_.servers[i]->load.estimate; }
@@ -68,29 +68,13 @@ std::string_view name(Choice choice) {
   return "unknown";
 }
 
-PoolView::PoolView(Pool& pool, Connector& connector, std::uint32_t worker, std::uint64_t seed)
-    : PoolView(pool, connector, pool.shard(worker), seed, std::make_shared<PoolView*>(this)) {}
-
-PoolView::PoolView(Pool& pool, Connector& connector, PoolShard& shard, std::uint64_t seed, const std::shared_ptr<PoolView*>& self)
-    : Worker(std::make_shared<const std::function<void()>>([&connector, self] {
-        connector.post([self] {
-          if (*self != nullptr) (*self)->pool_.queue().deliver(**self);
-        });
-      })),
-      pool_(pool),
-      shard_(shard),
-      self_(self),
-      prng_(seed),
-      retry_cursor_(prng_.next() >> 1U) {
-  refresh();
-}
+PoolView::PoolView(Pool& pool, Connector& connector, std::uint64_t seed)
+    : pool_(pool), connector_(connector), shard_(pool.add_shard()), prng_(seed), retry_cursor_(prng_.next() >> 1U) {}
 
 std::expected<Place, NoPlace> PoolView::take(const PickRequest& request, Instant now, Turn turn) {
   refresh();
-  const std::uint32_t active_max = options().queue.active_max;
-  const bool in_pool = active_max != active_unlimited;
   const bool overtakes = turn == Turn::none && pool_.limited() && pool_.queue().comes_first();
-  if (overtakes || (in_pool && !pool_.begin_exchange(active_max))) return std::unexpected(NoPlace::full);
+  if (overtakes || !pool_.begin_exchange()) return std::unexpected(NoPlace::full);
   Search search{request, now};
   for (;;) {
     Choice choice = Choice::algorithm;
@@ -99,17 +83,18 @@ std::expected<Place, NoPlace> PoolView::take(const PickRequest& request, Instant
     // Another worker may have taken its last place since: then it is seen to be full.
     if (!server->begin_exchange()) continue;
     shard_.active.add();
-    return Place(*this, *server, choice, in_pool);
+    return Place(*this, *server, choice);
   }
-  if (in_pool) pool_.end_exchange();
+  pool_.end_exchange();
   return std::unexpected(search.full ? NoPlace::full : NoPlace::no_server);
 }
 
-void PoolView::end_exchange(Server& server, bool in_pool) {
+void PoolView::end_exchange(Server& server) {
   server.end_exchange();
   shard_.active.subtract();
-  if (in_pool) pool_.end_exchange();
-  if (pool_.limited() && pool_.queue().busy()) pool_.queue().grant_one();
+  if (!pool_.limited()) return;
+  pool_.end_exchange();
+  if (pool_.queue().busy()) pool_.queue().grant_one();
 }
 
 Server* PoolView::choose(Search& search, Choice& choice) {
@@ -121,8 +106,8 @@ Server* PoolView::choose(Search& search, Choice& choice) {
   // A second try is there to succeed, not to find out.
   if (request.tried.empty()) {
     choice = Choice::probe;
-    search.probe = pool_.claim_probe(request.repeatable, search.now);
-    if (search.probe && !search.probe->full()) return search.probe.get();
+    Server* const server = pool_.claim_probe(request.repeatable, search.now);
+    if (server != nullptr && !server->full()) return server;
   }
   choice = Choice::algorithm;
   if (Server* const server = choose_in(members_->primary, primary_, search)) return server;
@@ -134,15 +119,15 @@ Server* PoolView::choose(Search& search, Choice& choice) {
   search.passed_over = static_cast<Holds>(~passive_holds);
   if (Server* const server = first_allowed(members_->primary, search)) return server;
   if (Server* const server = first_allowed(members_->backup, search)) return server;
-  if (options().when_all_down == WhenAllDown::refuse) return nullptr;
-  search.passed_over = drain_holds | bit(Hold::forced_down);
+  if (pool_.options().when_all_down == WhenAllDown::refuse) return nullptr;
+  search.passed_over = bit(Hold::draining);
   return first_allowed(members_->primary, search);
 }
 
 // By the pool's algorithm. A server in slow start gives back a part of its turns, as long as there is somebody else.
 Server* PoolView::choose_in(const Tier& tier, Memory& memory, Search& search) {
   if (tier.weight_sum == 0) return nullptr;
-  const TierView view(tier, search, options().slow_start);
+  const TierView view(tier, search, pool_.options().slow_start);
   search.warming = nullptr;
   auto chosen = run_algorithm(tier, memory, view, search);
   if (!chosen || !waits_for_warmth(*tier.servers[*chosen], search)) return chosen ? tier.servers[*chosen] : nullptr;
@@ -154,13 +139,13 @@ Server* PoolView::choose_in(const Tier& tier, Memory& memory, Search& search) {
 
 std::optional<std::size_t> PoolView::run_algorithm(const Tier& tier, Memory& memory, const TierView& view, const Search& search) {
   std::atomic<std::uint64_t>& cursor = search.request.tried.empty() ? pool_.cursor() : retry_cursor_;
-  switch (options().algorithm) {
+  switch (pool_.options().algorithm) {
     case Algorithm::adaptive: return balance::pick_adaptive(tier.schedule, prng_, memory.adaptive, view, search.now);
     case Algorithm::round_robin: return balance::pick_round_robin(tier.schedule, cursor, view);
     case Algorithm::least_connections: return balance::pick_least_connections(tier.schedule, cursor, memory.least_connections, view);
     case Algorithm::ip_hash: return balance::pick_ip_hash(*tier.by_client, search.request.key_hash, view);
     case Algorithm::hash: {
-      const balance::LoadBound bound{pool_.active(), tier.weight_sum * weight_unit, options().hash_load_max};
+      const balance::LoadBound bound{pool_.active(), tier.weight_sum * weight_unit, pool_.options().hash_load_max};
       return balance::pick_hash(*tier.by_key, search.request.key_hash, bound, view);
     }
     case Algorithm::random: return balance::pick_random(tier.schedule, prng_, view);
@@ -172,9 +157,9 @@ std::optional<std::size_t> PoolView::run_algorithm(const Tier& tier, Memory& mem
 // The hashes decide by the key, so that clients come back to a server one after the other and stay. Algorithms that weigh what
 // each server has to do see its smaller weight already; among idle ones only turns count.
 bool PoolView::waits_for_warmth(Server& server, const Search& search) {
-  const double share = share_of(server, search.now, options().slow_start);
+  const double share = share_of(server, search.now, pool_.options().slow_start);
   if (share >= 1.0) return false;
-  switch (options().algorithm) {
+  switch (pool_.options().algorithm) {
     case Algorithm::adaptive:
     case Algorithm::fastest: return false;
     case Algorithm::ip_hash:
@@ -189,7 +174,7 @@ bool PoolView::waits_for_warmth(Server& server, const Search& search) {
 // Without an algorithm: all of them are in doubt.
 Server* PoolView::first_allowed(const Tier& tier, Search& search) {
   if (tier.servers.empty() || (tier.askable == 0 && search.passed_over == static_cast<Holds>(~passive_holds))) return nullptr;
-  const TierView view(tier, search, options().slow_start);
+  const TierView view(tier, search, pool_.options().slow_start);
   std::size_t at = pool_.cursor().fetch_add(1, std::memory_order_relaxed) % tier.servers.size();
   for (std::size_t looked_at = 0; looked_at < tier.servers.size(); ++looked_at) {
     if (view.may_take(at)) return tier.servers[at];
@@ -200,13 +185,13 @@ Server* PoolView::first_allowed(const Tier& tier, Search& search) {
 
 // A drained server, or one of weight 0, keeps its sessions where the pool wants that.
 bool PoolView::keeps_session(const Server& server) const {
-  if (server.removed() || server.held(static_cast<Holds>(~drain_holds))) return false;
-  const bool drained = server.weight() == 0 || server.held(drain_holds);
-  return !drained || (options().sticky && options().sticky->follow_drained);
+  if (server.held(static_cast<Holds>(~bit(Hold::draining)))) return false;
+  const bool drained = server.weight == 0 || server.held(bit(Hold::draining));
+  return !drained || (pool_.options().sticky && pool_.options().sticky->follow_drained);
 }
 
 bool PoolView::charge_retry(Instant now) {
-  const RetryOptions& retries = options().retries;
+  const RetryOptions& retries = pool_.options().retries;
   if (!retry::within_budget(pool_.recent(second(now)), retries.budget, retries.budget_floor)) return false;
   shard_.window.add_retry(second(now));
   return true;
@@ -217,6 +202,10 @@ void PoolView::refresh() {
   if (version == version_) return;
   members_ = pool_.members();
   version_ = version;
+}
+
+void PoolView::wake() {
+  connector_.post([this] { pool_.queue().deliver(*this); });
 }
 
 }  // namespace steelyard

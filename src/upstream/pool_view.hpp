@@ -32,17 +32,14 @@ class PoolView;
 class Place {
  public:
   Place() = default;
-  // `in_pool`: it counts against what the pool may have, too.
-  Place(PoolView& view, Server& server, Choice choice, bool in_pool) : view_(&view), server_(&server), choice_(choice), in_pool_(in_pool) {}
-  Place(Place&& other) noexcept
-      : view_(other.view_), server_(std::exchange(other.server_, nullptr)), choice_(other.choice_), in_pool_(other.in_pool_) {}
+  Place(PoolView& view, Server& server, Choice choice) : view_(&view), server_(&server), choice_(choice) {}
+  Place(Place&& other) noexcept : view_(other.view_), server_(std::exchange(other.server_, nullptr)), choice_(other.choice_) {}
   Place& operator=(Place&& other) noexcept {
     if (this == &other) return *this;
     give_up();
     view_ = other.view_;
     server_ = std::exchange(other.server_, nullptr);
     choice_ = other.choice_;
-    in_pool_ = other.in_pool_;
     return *this;
   }
   ~Place() { give_up(); }
@@ -56,7 +53,6 @@ class Place {
   PoolView* view_ = nullptr;
   Server* server_ = nullptr;
   Choice choice_ = Choice::algorithm;
-  bool in_pool_ = false;
 };
 
 // What a choice needs to know of a request.
@@ -74,18 +70,11 @@ enum class NoPlace : std::uint8_t {
 
 class PoolView final : private WaitQueue::Worker {
  public:
-  // `worker`: its place among the workers. The pool outlives its views.
-  PoolView(Pool& pool, Connector& connector, std::uint32_t worker, std::uint64_t seed);
+  PoolView(Pool& pool, Connector& connector, std::uint64_t seed);
   PoolView(const PoolView&) = delete;
   PoolView& operator=(const PoolView&) = delete;
-  ~PoolView() { *self_ = nullptr; }
 
   [[nodiscard]] Pool& pool() const { return pool_; }
-  // As seen last; valid until the next take().
-  [[nodiscard]] const PoolOptions& options() const { return *members_->options; }
-  [[nodiscard]] const Sessions* sessions() const { return members_->sessions.get(); }
-  // Sees what the pool has published since; take() does it first.
-  void refresh();
   // Chooses a server and takes a place there. Without a turn nobody overtakes those that wait.
   enum class Turn : bool { none, mine };
   std::expected<Place, NoPlace> take(const PickRequest& request, Instant now, Turn turn = Turn::none);
@@ -98,10 +87,6 @@ class PoolView final : private WaitQueue::Worker {
   void count_request(Instant now) { shard_.window.add_request(second(now)); }
   // Whether the budget allows one more try; counts it.
   [[nodiscard]] bool charge_retry(Instant now);
-  // What a try has shown of its server; `asked`: it was made to find out.
-  void on_try(Server& server, const TryResult& result, bool asked, const Moment& at) {
-    pool_.on_try(server, result, options().outliers, asked, at);
-  }
 
  private:
   friend class Place;
@@ -116,9 +101,8 @@ class PoolView final : private WaitQueue::Worker {
     const PickRequest& request;
     Instant now;
     Holds passed_over = any_hold;
-    Server* warming = nullptr;        // passed over, because it is not its turn yet
-    std::shared_ptr<Server> probe{};  // the one that was claimed, which these members may not have
-    bool full = false;                // somebody was passed over for having no place left
+    Server* warming = nullptr;  // passed over, because it is not its turn yet
+    bool full = false;          // somebody was passed over for having no place left
   };
 
   static std::int64_t second(Instant now) { return now.ns / 1'000'000'000; }
@@ -127,13 +111,13 @@ class PoolView final : private WaitQueue::Worker {
   std::optional<std::size_t> run_algorithm(const Tier& tier, Memory& memory, const TierView& view, const Search& search);
   Server* first_allowed(const Tier& tier, Search& search);
   bool waits_for_warmth(Server& server, const Search& search);
-  void end_exchange(Server& server, bool in_pool);
-
-  PoolView(Pool& pool, Connector& connector, PoolShard& shard, std::uint64_t seed, const std::shared_ptr<PoolView*>& self);
+  void refresh();
+  void end_exchange(Server& server);
+  void wake() override;
 
   Pool& pool_;
+  Connector& connector_;
   PoolShard& shard_;
-  const std::shared_ptr<PoolView*> self_;  // nullptr once it has ended, for who would wake it
   Prng prng_;
   std::uint64_t version_ = UINT64_MAX;
   std::shared_ptr<const Members> members_;
@@ -143,7 +127,7 @@ class PoolView final : private WaitQueue::Worker {
 };
 
 inline void Place::give_up() {
-  if (server_ != nullptr) view_->end_exchange(*std::exchange(server_, nullptr), in_pool_);
+  if (server_ != nullptr) view_->end_exchange(*std::exchange(server_, nullptr));
 }
 
 }  // namespace steelyard

@@ -20,31 +20,18 @@ constexpr Duration grid_max = 10ms;
 }  // namespace
 
 Prober::Prober(Connector& connector, Pool& pool, std::uint64_t seed, CheckSink sink)
-    : connector_(connector), pool_(pool), options_(pool.options()->health.value_or(HealthOptions{})), prng_(seed), sink_(std::move(sink)) {}
+    : connector_(connector), pool_(pool), options_(pool.options().health.value_or(HealthOptions{})), prng_(seed), sink_(std::move(sink)) {
+  for (const auto& server : pool.servers()) probes_.push_back(std::make_unique<Probe>(*this, *server));
+}
 
 Prober::~Prober() { SY_ASSERT(running_ == 0); }
 
-void Prober::follow() {
-  const auto servers = pool_.servers();
-  auto before = std::exchange(probes_, {});
-  std::vector<Probe*> added;
-  for (const auto& server : servers) {
-    std::unique_ptr<Probe>& probe = probes_[server.get()];
-    if (const auto known = before.find(server.get()); known != before.end()) {
-      probe = std::move(known->second);
-    } else {
-      probe = std::make_unique<Probe>(*this, server);
-      added.push_back(probe.get());
-    }
-  }
-  for (auto& [server, probe] : before) {
-    if (probe) ending_.push_back(std::move(probe));
-  }
-  stop_ending();
+void Prober::start() {
+  if (probes_.empty()) return;
   const Duration fast = options_.before_traffic ? first_gap_before_traffic : first_gap;
-  const Duration gap = added.empty() ? fast : std::min(fast, options_.interval / static_cast<std::int64_t>(added.size()));
+  const Duration gap = std::min(fast, options_.interval / static_cast<std::int64_t>(probes_.size()));
   Instant first = connector_.scheduler().now();
-  for (Probe* const probe : added) {
+  for (const auto& probe : probes_) {
     ++running_;
     probe->start(first);
     first = first + gap;
@@ -52,20 +39,7 @@ void Prober::follow() {
 }
 
 void Prober::stop() {
-  for (auto& [server, probe] : std::exchange(probes_, {})) ending_.push_back(std::move(probe));
-  stop_ending();
-}
-
-// Who has ended is gone: a stop may end it at once.
-void Prober::stop_ending() {
-  std::vector<Probe*> ending;
-  for (const auto& probe : ending_) ending.push_back(probe.get());
-  for (Probe* const probe : ending) probe->stop();
-}
-
-void Prober::on_ended(Probe& probe) {
-  --running_;
-  std::erase_if(ending_, [&](const std::unique_ptr<Probe>& each) { return each.get() == &probe; });
+  for (const auto& probe : probes_) probe->stop();
 }
 
 bool Prober::begin_or_queue(Probe& probe) {
@@ -101,15 +75,8 @@ Instant Prober::draw_due(Instant begun) {
   return due;
 }
 
-// What earlier checks have found is known.
-Prober::Probe::Probe(Prober& prober, std::shared_ptr<Server> server)
-    : prober_(prober),
-      server_(std::move(server)),
-      check_(prober.options_, *server_),
-      threshold_(server_->health() == Health::unhealthy ? Threshold::State::down : Threshold::State::up),
-      health_(server_->health()),
-      draining_(server_->held(bit(Hold::draining))),
-      fiber_(prober.connector_.scheduler(), *this) {}
+Prober::Probe::Probe(Prober& prober, Server& server)
+    : prober_(prober), server_(server), check_(prober.options_, server), fiber_(prober.connector_.scheduler(), *this) {}
 
 Task<void> Prober::Probe::run(Instant due) {
   for (;;) {
@@ -118,13 +85,12 @@ Task<void> Prober::Probe::run(Instant due) {
     if (fiber_.cause() == Cause::none && !prober_.begin_or_queue(*this)) {
       fiber_.clear_deadline();
       co_await until_deadline();
-      if (fiber_.cause() != Cause::none && std::erase(prober_.queue_, this) == 0) prober_.end_turn();
     }
     if (fiber_.cause() != Cause::none) co_return;
     due = prober_.draw_due(fiber_.scheduler().now());
     CheckVerdict verdict = co_await check_.run(prober_.connector_);
-    prober_.end_turn();
     if (fiber_.cause() != Cause::none) co_return;
+    prober_.end_turn();
     judge(std::move(verdict));
   }
 }
@@ -132,10 +98,11 @@ Task<void> Prober::Probe::run(Instant due) {
 void Prober::Probe::judge(CheckVerdict verdict) {
   const HealthOptions& options = prober_.options_;
   if (message_enabled(LogLevel::debug)) {
-    log_message(LogLevel::debug, "health: {}/{}: {}", prober_.pool_.name(), server_->id, verdict.reason);
+    log_message(LogLevel::debug, "health: {}/{}: {}", prober_.pool_.options().name, server_.id, verdict.reason);
   }
   if (verdict.kind == Kind::none) {
-    log_message_limited(LogLevel::warning, "health", "pool {}: a health check came to nothing: {}", prober_.pool_.name(), verdict.reason);
+    log_message_limited(LogLevel::warning, "health", "pool {}: a health check came to nothing: {}", prober_.pool_.options().name,
+                        verdict.reason);
     return;
   }
   const Health health_before = health_;
@@ -151,20 +118,20 @@ void Prober::Probe::judge(CheckVerdict verdict) {
   }
   if (health_ == health_before && draining_ == drained_before) return;
   // In this order: who reads the message finds the state as it says.
-  prober_.sink_(*server_, {health_, draining_, verdict.reason});
+  prober_.sink_(server_, {health_, draining_, verdict.reason});
   log_change(health_before, verdict);
 }
 
 void Prober::Probe::log_change(Health health_before, const CheckVerdict& verdict) const {
-  const std::string& pool = prober_.pool_.name();
+  const std::string& pool = prober_.pool_.options().name;
   if (health_ == Health::unhealthy) {
-    return log_message(LogLevel::warning, "server {}/{} is unhealthy: {}", pool, server_->id, verdict.reason);
+    return log_message(LogLevel::warning, "server {}/{} is unhealthy: {}", pool, server_.id, verdict.reason);
   }
-  if (health_before == Health::unhealthy) log_message(LogLevel::info, "server {}/{} is healthy again", pool, server_->id);
+  if (health_before == Health::unhealthy) log_message(LogLevel::info, "server {}/{} is healthy again", pool, server_.id);
   if (draining_) {
-    log_message(LogLevel::info, "server {}/{} asks for no new traffic: {}", pool, server_->id, verdict.reason);
+    log_message(LogLevel::info, "server {}/{} asks for no new traffic: {}", pool, server_.id, verdict.reason);
   } else if (health_before == Health::healthy) {
-    log_message(LogLevel::info, "server {}/{} takes new traffic again", pool, server_->id);
+    log_message(LogLevel::info, "server {}/{} takes new traffic again", pool, server_.id);
   }
 }
 

@@ -8,7 +8,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/prng.hpp"
@@ -31,11 +30,8 @@ class Prober {
   Prober(Connector& connector, Pool& pool, std::uint64_t seed, CheckSink sink);
   ~Prober();
 
-  // Checks the pool's servers from now on, spread over an interval.
-  void start() { follow(); }
-  // The pool's servers have changed: checks of new ones begin, those of removed ones end.
-  void follow();
-  // Cancels all checks; they have ended when running() is false, after the scheduler has run what is ready.
+  void start();
+  // Cancels all checks; they have ended when it returns and the scheduler has run what is ready.
   void stop();
   [[nodiscard]] bool running() const { return running_ > 0; }
 
@@ -43,7 +39,7 @@ class Prober {
   // The checks of one server, one after the other.
   class Probe final : private Fiber::Owner {
    public:
-    Probe(Prober& prober, std::shared_ptr<Server> server);
+    Probe(Prober& prober, Server& server);
     void start(Instant first) { fiber_.start(run(first)); }
     void stop() { fiber_.cancel(Cause::shutdown); }
     // The check that waits for its turn may begin.
@@ -53,10 +49,10 @@ class Prober {
     Task<void> run(Instant due);
     void judge(CheckVerdict verdict);
     void log_change(Health health_before, const CheckVerdict& verdict) const;
-    void on_finished(Fiber& /*fiber*/) override { prober_.on_ended(*this); }
+    void on_finished(Fiber& /*fiber*/) override { --prober_.running_; }
 
     Prober& prober_;
-    const std::shared_ptr<Server> server_;
+    Server& server_;
     const ServerCheck check_;
     Threshold threshold_;
     Health health_ = Health::unknown;
@@ -67,8 +63,6 @@ class Prober {
   // False: it is in the queue and will be given its turn.
   bool begin_or_queue(Probe& probe);
   void end_turn();
-  void stop_ending();
-  void on_ended(Probe& probe);
   // When the check after one that begins now is due.
   Instant draw_due(Instant begun);
 
@@ -80,8 +74,7 @@ class Prober {
   int running_ = 0;
   std::size_t under_way_ = 0;
   std::deque<Probe*> queue_;
-  std::unordered_map<const Server*, std::unique_ptr<Probe>> probes_;
-  std::vector<std::unique_ptr<Probe>> ending_;  // told to stop
+  std::vector<std::unique_ptr<Probe>> probes_;
 };
 
 }  // namespace steelyard

@@ -8,48 +8,24 @@
 
 namespace steelyard {
 
-Server::Server(const ServerOptions& options, const SocketAddress& resolved, std::uint32_t most, std::uint32_t workers)
+Server::Server(const ServerOptions& options, const SocketAddress& resolved, std::uint32_t position, std::uint32_t most)
     : id(options.id),
       authority(fmt::format("{}:{}", options.host, options.port)),
       address(resolved),
+      weight(options.weight),
+      backup(options.backup),
+      active_max(most),
       id_hash(balance::hash_id(options.id)),
-      weight_(options.weight),
-      active_max_(most),
-      backup_(options.backup),
-      workers_(workers),
-      shards_(std::make_unique<ServerShard[]>(workers)),
-      labels_(options.labels) {}
-
-void Server::change(const ServerOptions& options, std::uint32_t most) {
-  weight_.store(options.weight, std::memory_order_relaxed);
-  active_max_.store(most, std::memory_order_relaxed);
-  backup_.store(options.backup, std::memory_order_relaxed);
-  const std::lock_guard lock(mutex_);
-  labels_ = options.labels;
-}
-
-std::map<std::string, std::string> Server::labels() const {
-  const std::lock_guard lock(mutex_);
-  return labels_;
-}
-
-ServerTotals Server::totals() const {
-  ServerTotals totals;
-  for (const ServerShard& shard : shards()) {
-    totals.requests += shard.metrics.requests.value();
-    totals.failures += shard.metrics.failures.value() + shard.metrics.error_statuses.value();
-  }
-  return totals;
-}
+      labels(options.labels),
+      slot(position) {}
 
 bool Server::begin_exchange() {
-  const std::uint32_t most = active_max();
-  if (most == active_unlimited) {
+  if (active_max == active_unlimited) {
     load.active.fetch_add(1, std::memory_order_relaxed);
     return true;
   }
   std::uint32_t active = load.active.load();
-  while (active < most) {
+  while (active < active_max) {
     if (load.active.compare_exchange_weak(active, active + 1)) return true;
   }
   return false;
@@ -72,7 +48,7 @@ void Server::release(Hold hold, std::string_view why, std::int64_t unix_s) {
 
 void Server::set_health(Health health, std::string reason, std::int64_t unix_s) {
   health_.store(health, std::memory_order_relaxed);
-  if (health == Health::unhealthy && forced() != ForcedHealth::up) {
+  if (health == Health::unhealthy) {
     hold(Hold::unhealthy, std::move(reason), unix_s);
     return;
   }
@@ -83,13 +59,11 @@ void Server::set_health(Health health, std::string reason, std::int64_t unix_s) 
 
 // What keeps it from traffic most firmly comes first.
 Standing Server::standing() const {
-  static constexpr std::array<std::string_view, hold_count> states{"forced down", "unhealthy", "unchecked",  "drained",
-                                                                   "draining",    "ejected",   "unreachable"};
+  static constexpr std::array<std::string_view, hold_count> states{"unhealthy", "unchecked", "draining", "ejected", "unreachable"};
   const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < hold_count; ++i) {
     if (held(bit(static_cast<Hold>(i)))) return {states[i], notes_[i].reason, notes_[i].since_unix_s};
   }
-  if (forced() == ForcedHealth::up) return {"forced up", well_.reason, well_.since_unix_s};
   const std::string_view state = load.warm_since_ns.load(std::memory_order_relaxed) != 0 ? "warming"
                                  : health() == Health::healthy                           ? "healthy"
                                                                                          : "unknown";

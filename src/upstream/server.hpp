@@ -1,22 +1,16 @@
-// One server as a living thing: what is wanted of it and what is known of it now. One object for the whole process, shared by its
-// Pool, the members that it publishes and the connections to it; workers and the control thread meet in its atomics. What a worker
-// has of it for itself is in a ServerShard.
-//
-// It is one address under one id for all its life. A server that is removed lives on as long as anything is under way there: whoever
-// keeps it over a wait without an exchange counted there keeps a shared_ptr.
+// One server as a living thing: what the configuration says of it and what is known of it now. One object for the whole
+// process, owned by its Pool; workers and the control thread share it through atomics. What each worker counts for itself is
+// in ServerMetrics, found by `slot`.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <string_view>
 
-#include "base/intrusive_list.hpp"
 #include "base/time.hpp"
 #include "decide/balance/estimate.hpp"
 #include "decide/health/failure_streak.hpp"
@@ -30,22 +24,18 @@ enum class Health : std::uint8_t { unknown, healthy, unhealthy };  // unknown: n
 
 // Why a server takes no ordinary traffic. Several may hold at once.
 enum class Hold : std::uint8_t {
-  forced_down,  // an operator says so
   unhealthy,    // its checks fail
   unchecked,    // its first check is still to come, and the pool waits for that
-  drained,      // an operator has asked for no new traffic, or it has been removed
-  draining,     // it has asked for no new traffic itself
+  draining,     // it or an operator has asked for no new traffic
   ejected,      // its answers are too bad beside those of the others
   unreachable,  // the last try to connect failed
 };
-inline constexpr std::size_t hold_count = 7;
-using Holds = std::uint8_t;  // bits of Hold
+inline constexpr std::size_t hold_count = 5;
+using Holds = std::uint8_t;
 constexpr Holds bit(Hold hold) { return static_cast<Holds>(1U << static_cast<unsigned>(hold)); }
 inline constexpr Holds any_hold = 0xff;
 // What only tries have shown. It never leaves a pool without a server to try.
 inline constexpr Holds passive_holds = bit(Hold::ejected) | bit(Hold::unreachable);
-// Sessions may stay where only this holds.
-inline constexpr Holds drain_holds = bit(Hold::drained) | bit(Hold::draining);
 
 // The monotonic time, for deciding, and the time of day, for people.
 struct Moment {
@@ -70,41 +60,19 @@ struct ServerMetrics {
   Gauge connections_idle;
 };
 
-class ServerConnection;
-
-// What one worker has of one server. Its counters may be read from any thread, the rest is the worker's own.
-struct alignas(64) ServerShard : ListLink {
-  IntrusiveList<ServerConnection> idle;  // newest first; of one pool, so that the oldest is the first to expire
-  std::uint32_t idle_count = 0;
-  ServerMetrics metrics;
-};
-
-// What all workers together have counted.
-struct ServerTotals {
-  std::uint64_t requests = 0;
-  std::uint64_t failures = 0;  // broken, or answered with what speaks against the server
-};
-
-class Server : public std::enable_shared_from_this<Server> {
+class Server {
  public:
-  // `workers`: how many there are, each of which has a shard.
-  Server(const ServerOptions& options, const SocketAddress& address, std::uint32_t active_max, std::uint32_t workers);
+  Server(const ServerOptions& options, const SocketAddress& address, std::uint32_t slot, std::uint32_t active_max);
 
   const std::string id;
   const std::string authority;  // "host:port" as configured
   const SocketAddress address;
+  const std::uint32_t weight;
+  const bool backup;
+  const std::uint32_t active_max;
   const std::uint64_t id_hash;
-
-  // What may change while it lives. change() is for Pool.
-  void change(const ServerOptions& options, std::uint32_t active_max);
-  [[nodiscard]] std::uint32_t weight() const { return weight_.load(std::memory_order_relaxed); }
-  [[nodiscard]] std::uint32_t active_max() const { return active_max_.load(std::memory_order_relaxed); }
-  [[nodiscard]] bool backup() const { return backup_.load(std::memory_order_relaxed); }
-  [[nodiscard]] std::map<std::string, std::string> labels() const;
-
-  [[nodiscard]] ServerShard& shard(std::uint32_t worker) { return shards_[worker]; }
-  [[nodiscard]] std::span<const ServerShard> shards() const { return {shards_.get(), workers_}; }
-  [[nodiscard]] ServerTotals totals() const;
+  const std::map<std::string, std::string> labels;
+  const std::uint32_t slot;  // position among all servers of the process
 
   // What every choice reads and every exchange writes: one cache line.
   struct alignas(64) Load {
@@ -118,10 +86,8 @@ class Server : public std::enable_shared_from_this<Server> {
   Load load;
 
   [[nodiscard]] bool held(Holds holds) const { return (load.holds.load(std::memory_order_relaxed) & holds) != 0; }
-  [[nodiscard]] bool takes_traffic() const { return weight() != 0 && !held(any_hold); }
-  [[nodiscard]] bool full() const { return load.active.load(std::memory_order_relaxed) >= active_max(); }
-  // Removed from its pool: nothing new begins, and no connection is kept.
-  [[nodiscard]] bool removed() const { return removed_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool takes_traffic() const { return weight != 0 && !held(any_hold); }
+  [[nodiscard]] bool full() const { return load.active.load(std::memory_order_relaxed) >= active_max; }
   // Counts an exchange, unless there are active_max of them.
   [[nodiscard]] bool begin_exchange();
   void end_exchange() { load.active.fetch_sub(1); }
@@ -130,9 +96,6 @@ class Server : public std::enable_shared_from_this<Server> {
   void hold(Hold hold, std::string reason, std::int64_t unix_s);
   void release(Hold hold, std::string_view why, std::int64_t unix_s);
   void set_health(Health health, std::string reason, std::int64_t unix_s);
-  void set_removed(bool removed) { removed_.store(removed, std::memory_order_relaxed); }
-  void set_forced(ForcedHealth forced) { forced_.store(forced, std::memory_order_relaxed); }
-  [[nodiscard]] ForcedHealth forced() const { return forced_.load(std::memory_order_relaxed); }
   [[nodiscard]] Health health() const { return health_.load(std::memory_order_relaxed); }
   [[nodiscard]] Standing standing() const;
 
@@ -147,16 +110,8 @@ class Server : public std::enable_shared_from_this<Server> {
     std::int64_t since_unix_s = 0;
   };
 
-  std::atomic<std::uint32_t> weight_;
-  std::atomic<std::uint32_t> active_max_;
-  std::atomic<bool> backup_;
-  std::atomic<bool> removed_{false};
-  std::atomic<ForcedHealth> forced_{ForcedHealth::none};
   std::atomic<Health> health_{Health::unknown};
-  const std::uint32_t workers_;
-  std::unique_ptr<ServerShard[]> shards_;
   mutable std::mutex mutex_;
-  std::map<std::string, std::string> labels_;
   std::array<Note, hold_count> notes_;  // of the holds that there are
   Note well_;                           // why it takes traffic
 };

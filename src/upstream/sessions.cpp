@@ -31,19 +31,19 @@ std::string value_for(std::string_view secret, std::string_view pool, std::strin
 }  // namespace
 
 Sessions::Sessions(const StickyOptions& options, std::string_view secret, std::string_view pool,
-                   std::span<const std::shared_ptr<Server>> servers)
+                   std::span<const std::unique_ptr<Server>> servers)
     : cookie_(options.cookie) {
   for (const auto& server : servers) {
     const std::string value = value_for(secret, pool, server->id);
     std::string field = fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax", cookie_, value);
     if (options.secure) field += "; Secure";
     if (options.max_age) field += fmt::format("; Max-Age={}", *options.max_age / 1s);
-    servers_.emplace(value, server);
+    servers_.emplace(value, server.get());
     fields_.emplace(server.get(), std::move(field));
   }
 }
 
-std::shared_ptr<Server> Sessions::server_of(std::string_view value) const {
+Server* Sessions::server_of(std::string_view value) const {
   if (value.size() != 2 * value_bytes) return nullptr;
   const auto found = servers_.find(std::string(value));
   return found == servers_.end() ? nullptr : found->second;

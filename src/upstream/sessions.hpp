@@ -17,17 +17,17 @@ namespace steelyard {
 class Sessions {
  public:
   // `secret` is options.secret or, where that is empty, one of this process.
-  Sessions(const StickyOptions& options, std::string_view secret, std::string_view pool, std::span<const std::shared_ptr<Server>> servers);
+  Sessions(const StickyOptions& options, std::string_view secret, std::string_view pool, std::span<const std::unique_ptr<Server>> servers);
 
   [[nodiscard]] const std::string& cookie() const { return cookie_; }
   // Whom a cookie's value names; nullptr where it names nobody of this pool.
-  [[nodiscard]] std::shared_ptr<Server> server_of(std::string_view value) const;
+  [[nodiscard]] Server* server_of(std::string_view value) const;
   // The Set-Cookie field's value that leads back to `server`.
   [[nodiscard]] std::string_view set_cookie(const Server& server) const;
 
  private:
   std::string cookie_;
-  std::unordered_map<std::string, std::shared_ptr<Server>> servers_;
+  std::unordered_map<std::string, Server*> servers_;
   std::unordered_map<const Server*, std::string> fields_;
 };
 

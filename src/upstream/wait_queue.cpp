@@ -4,7 +4,7 @@ namespace steelyard {
 
 WaitQueue::Entry WaitQueue::enter(Ticket& ticket) {
   const std::lock_guard lock(mutex_);
-  if (size_.load(std::memory_order_relaxed) >= max_.load(std::memory_order_relaxed)) return Entry::full;
+  if (size_.load(std::memory_order_relaxed) >= max_) return Entry::full;
   size_.fetch_add(1);
   const bool first = first_.load() == 0;
   if (ticket.takes_ == Ticket::Takes::any_place) first_.fetch_add(1);
@@ -23,7 +23,7 @@ void WaitQueue::reenter(Ticket& ticket) {
 
 void WaitQueue::leave(Ticket& ticket) {
   if (!ticket.entered_) return;
-  Wake next;
+  Worker* next = nullptr;
   {
     const std::lock_guard lock(mutex_);
     ticket.unlink();
@@ -31,25 +31,25 @@ void WaitQueue::leave(Ticket& ticket) {
     if (ticket.granted_ || ticket.takes_ == Ticket::Takes::any_place) first_.fetch_sub(1);
     if (ticket.granted_ && !ticket.used_) next = grant_front();
   }
-  if (next) (*next)();
+  if (next != nullptr) next->wake();
 }
 
-WaitQueue::Wake WaitQueue::grant_front() {
+WaitQueue::Worker* WaitQueue::grant_front() {
   Ticket* const first = waiting_.pop_front();
   if (first == nullptr) return nullptr;
   first->granted_ = true;
   if (first->takes_ == Ticket::Takes::some_places) first_.fetch_add(1);
   first->worker_.granted_.push_back(*first);
-  return first->worker_.wake_;
+  return &first->worker_;
 }
 
 void WaitQueue::grant_one() {
-  Wake next;
+  Worker* next = nullptr;
   {
     const std::lock_guard lock(mutex_);
     next = grant_front();
   }
-  if (next) (*next)();
+  if (next != nullptr) next->wake();
 }
 
 void WaitQueue::grant_all() {

@@ -8,8 +8,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -64,21 +62,20 @@ class WaitQueue {
     bool used_ = false;
   };
 
-  // Where the fibers of one worker wait. `wake` is called from any thread, maybe just after this has ended, and leads to deliver() on
-  // the worker's own, soon.
-  using Wake = std::shared_ptr<const std::function<void()>>;
+  // Where the fibers of one worker wait. wake() is called from any thread and leads to deliver() on the worker's own, soon.
   class Worker {
    public:
-    explicit Worker(Wake wake) : wake_(std::move(wake)) {}
+    virtual void wake() = 0;
+
+   protected:
+    ~Worker() = default;
 
    private:
     friend class WaitQueue;
-    const Wake wake_;
     IntrusiveList<Ticket> granted_;  // that it has not been told of yet; under the queue's lock
   };
 
-  // How many may wait from now on.
-  void set_max(std::uint32_t max) { max_.store(max, std::memory_order_relaxed); }
+  explicit WaitQueue(std::uint32_t max) : max_(max) {}
 
   // Somebody waits, or has a turn that is not used yet.
   [[nodiscard]] bool busy() const { return size_.load() != 0; }
@@ -99,9 +96,9 @@ class WaitQueue {
 
  private:
   void leave(Ticket& ticket);
-  Wake grant_front();
+  Worker* grant_front();
 
-  std::atomic<std::uint32_t> max_{0};
+  const std::uint32_t max_;
   std::atomic<std::uint32_t> size_{0};
   std::atomic<std::uint32_t> first_{0};  // of these, those that take any place or have a turn
   std::mutex mutex_;

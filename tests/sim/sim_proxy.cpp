@@ -18,7 +18,7 @@ std::shared_ptr<Pool> make_pool(const Settings& settings) {
     server.weight = i < settings.weights.size() ? settings.weights[i] : 1;
     options.servers.push_back(std::move(server));
   }
-  return std::make_shared<Pool>(std::move(options), addresses, 1);
+  return std::make_shared<Pool>(std::move(options), addresses, 0);
 }
 
 std::vector<RouteOptions> one_route() {
@@ -33,13 +33,16 @@ std::vector<RouteOptions> one_route() {
 SimProxy::SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed)
     : net_(net),
       pool_(make_pool(settings)),
-      site_(std::make_shared<Site>(one_route(), std::vector{pool_}, seed, settings.http, settings.timeouts)),
+      site_(one_route(), {pool_}, seed, settings.http, settings.timeouts),
       connector_(net, {IpAddress::v4(0x0a010002U), 50'000}),
-      connections_(connector_, metrics_, 0),
-      proxy_(site_, 0, connector_, connections_, scratch_, metrics_, nullptr, seed),
+      connections_(connector_, metrics_, settings.servers),
+      proxy_(site_, connector_, connections_, scratch_, metrics_, nullptr, seed),
       limits_(settings.connections),
       frontend_(net.scheduler(), scratch_, metrics_, proxy_, limits_),
-      detector_(net.scheduler(), *pool_) {
+      detector_(net.scheduler(), *pool_, [this](const Server& server) {
+        const ServerMetrics& counted = connections_.metrics_of(server);
+        return ServerTotals{counted.requests.value(), counted.failures.value() + counted.error_statuses.value()};
+      }) {
   detector_.start();
   // Only errors: what is simulated goes wrong a thousand times.
   configure_messages({.access = "off", .level = LogLevel::error});

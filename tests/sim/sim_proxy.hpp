@@ -42,7 +42,7 @@ class SimProxy {
   [[nodiscard]] WorkerMetrics& metrics() { return metrics_; }
   [[nodiscard]] Pool& pool() { return *pool_; }
   [[nodiscard]] Server& server(std::size_t index) { return *pool_->servers()[index]; }
-  [[nodiscard]] ServerMetrics& metrics_of(std::size_t index) { return server(index).shard(0).metrics; }
+  [[nodiscard]] ServerMetrics& metrics_of(std::size_t index) { return connections_.metrics_of(server(index)); }
   [[nodiscard]] std::uint64_t hits(Limit limit) const { return metrics_.limits[static_cast<std::size_t>(limit)].value(); }
   // What of the gauges is not back at zero, in words; empty when all is.
   [[nodiscard]] std::string what_is_left() const;
@@ -50,7 +50,7 @@ class SimProxy {
  private:
   SimNet& net_;
   std::shared_ptr<Pool> pool_;
-  std::shared_ptr<const Site> site_;
+  Site site_;
   Scratch scratch_;
   WorkerMetrics metrics_;
   SimConnector connector_;

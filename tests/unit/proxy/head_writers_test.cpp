@@ -23,7 +23,7 @@ bool names(const std::string& text, std::string_view name) { return text.find("\
 struct RequestHeadTest : ::testing::Test {
   RouteOptions route;
   ForwardedOptions forwarded;
-  Server server{ServerOptions{.id = "a", .host = "backend", .port = 8001}, *SocketAddress::parse("127.0.0.1:8001"), active_unlimited, 1};
+  Server server{ServerOptions{.id = "a", .host = "backend", .port = 8001}, *SocketAddress::parse("127.0.0.1:8001"), 0, active_unlimited};
   IpAddress client = *IpAddress::parse("192.0.2.7");
 
   std::string written(const std::string& received) {
@@ -78,8 +78,8 @@ TEST_F(RequestHeadTest, framing_is_written_anew) {
 }
 
 TEST_F(RequestHeadTest, claims_of_a_stranger_and_its_request_id_are_replaced) {
-  const std::string text =
-      written("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.1\r\nX-Real-IP: 10.0.0.1\r\nX-Request-Id: theirs\r\n\r\n");
+  const std::string text = written(
+      "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.1\r\nX-Real-IP: 10.0.0.1\r\nX-Request-Id: theirs\r\n\r\n");
   EXPECT_EQ(text.find("10.0.0.1"), std::string::npos);
   EXPECT_EQ(text.find("theirs"), std::string::npos);
 }

@@ -36,7 +36,7 @@ std::vector<std::shared_ptr<Pool>> one_pool() {
   options.name = "pool";
   options.servers.push_back({.id = "a", .host = "127.0.0.1", .port = 80});
   const SocketAddress addresses[] = {*SocketAddress::parse("127.0.0.1:80")};
-  return {std::make_shared<Pool>(options, addresses, 1)};
+  return {std::make_shared<Pool>(options, addresses, 0)};
 }
 
 std::vector<RouteOptions> one_route() {
@@ -55,9 +55,9 @@ struct TryTest : ::testing::Test {
   Scratch scratch;
   WorkerMetrics metrics;
   OneServer connector{scheduler};
-  std::shared_ptr<const Site> site = std::make_shared<Site>(one_route(), one_pool(), 1);
-  Connections connections{connector, metrics, 0};
-  HttpProxy proxy{site, 0, connector, connections, scratch, metrics, nullptr, 1};
+  Site site{one_route(), one_pool(), 1};
+  Connections connections{connector, metrics, 1};
+  HttpProxy proxy{site, connector, connections, scratch, metrics, nullptr, 1};
   ScriptedStream client;
   std::unique_ptr<ScriptedExchange> exchange;
 

@@ -15,7 +15,7 @@ std::shared_ptr<Pool> pool(const std::string& name) {
   options.name = name;
   options.servers.push_back({"a", "127.0.0.1", 80, 1, {}});
   const SocketAddress addresses[] = {*SocketAddress::parse("127.0.0.1:80")};
-  return std::make_shared<Pool>(options, addresses, 1);
+  return std::make_shared<Pool>(options, addresses, 0);
 }
 
 struct SiteTest : ::testing::Test {

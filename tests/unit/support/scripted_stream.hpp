@@ -85,7 +85,6 @@ class ScriptedStream final : public Stream {
   }
   void shutdown_write() override { record_->ended = true; }
   void reset_on_close() override { record_->reset_on_close = true; }
-  void break_off() override { deliver({.readable = true, .writable = true, .peer_ended = true, .broken = true}); }
   Result<void> connect_result() override {
     if (failure_) return fail(*failure_);
     return {};

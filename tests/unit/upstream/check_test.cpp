@@ -73,7 +73,7 @@ struct CheckTest : ::testing::Test {
     described.port = 81;
     return described;
   }
-  Server server{named(), *SocketAddress::parse("127.0.0.1:81"), active_unlimited, 1};
+  Server server{named(), *SocketAddress::parse("127.0.0.1:81"), 0, active_unlimited};
   HealthOptions options;
   std::optional<ServerCheck> check;
   std::optional<CheckVerdict> verdict;

@@ -42,15 +42,9 @@ struct ConnectionsTest : ::testing::Test {
   Scheduler scheduler{at_ms(1000)};
   WorkerMetrics metrics;
   ScriptedConnector connector{scheduler};
-  static std::shared_ptr<Server> make_server(const std::string& id, std::uint16_t port) {
-    return std::make_shared<Server>(ServerOptions{.id = id, .host = id, .port = port}, SocketAddress{IpAddress::v4(0x7f000001U), port},
-                                    active_unlimited, 1);
-  }
-  std::shared_ptr<Server> first = make_server("a", 1);
-  std::shared_ptr<Server> second = make_server("b", 2);
-  Server& server = *first;
-  Server& other = *second;
-  Connections connections{connector, metrics, 0};
+  Server server{ServerOptions{.id = "a", .host = "a", .port = 1}, *SocketAddress::parse("127.0.0.1:1"), 0, active_unlimited};
+  Server other{ServerOptions{.id = "b", .host = "b", .port = 2}, *SocketAddress::parse("127.0.0.1:2"), 1, active_unlimited};
+  Connections connections{connector, metrics, 2};
   KeepaliveOptions keepalive{.idle_connections_max = 3, .idle_timeout = 10s};
 
   // A connection in use, and the stream under it.
@@ -61,7 +55,7 @@ struct ConnectionsTest : ::testing::Test {
   InUse open(Server& to) {
     auto stream = std::make_unique<ScriptedStream>();
     ScriptedStream* const raw = stream.get();
-    return {std::make_unique<ServerConnection>(connections, to.shared_from_this(), std::move(stream)), raw};
+    return {std::make_unique<ServerConnection>(connections, to, std::move(stream)), raw};
   }
   ScriptedStream* keep_one(Server& to) {
     auto [connection, stream] = open(to);

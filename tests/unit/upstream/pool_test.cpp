@@ -34,7 +34,7 @@ class NoConnector final : public Connector {
 
 struct Under {
   Under(PoolOptions options, std::initializer_list<std::uint32_t> weights)
-      : pool(with_servers(std::move(options), weights), addresses, 2) {}
+      : pool(with_servers(std::move(options), weights), addresses, 5) {}
   Under(Algorithm algorithm, std::initializer_list<std::uint32_t> weights) : Under(options_of(algorithm), weights) {}
 
   static PoolOptions options_of(Algorithm algorithm) {
@@ -66,7 +66,7 @@ struct Under {
   void fail_check(std::size_t i) { pool.set_health(at(i), Health::unhealthy, "refused", moment()); }
   void pass_check(std::size_t i) { pool.set_health(at(i), Health::healthy, "health check passed", moment()); }
   void try_at(std::size_t i, const TryResult& result, int times = 1) {
-    for (int n = 0; n < times; ++n) view.on_try(at(i), result, false, moment());
+    for (int n = 0; n < times; ++n) pool.on_try(at(i), result, false, moment());
   }
   void later(Duration time) { now = now + time; }
 
@@ -74,8 +74,15 @@ struct Under {
   Instant now{1'000'000'000};
   NoConnector connector;
   Pool pool;
-  PoolView view{pool, connector, 0, 1};
+  PoolView view{pool, connector, 1};
 };
+
+TEST(Pool, servers_have_their_places_among_all_of_the_process) {
+  Under under(Algorithm::round_robin, {1, 1});
+  EXPECT_EQ(under.at(0).slot, 5U);
+  EXPECT_EQ(under.at(1).slot, 6U);
+  EXPECT_EQ(under.at(0).authority, "127.0.0.1:80");
+}
 
 TEST(Pool, round_robin_gives_turns_by_weight) {
   Under under(Algorithm::round_robin, {3, 1});
@@ -84,7 +91,7 @@ TEST(Pool, round_robin_gives_turns_by_weight) {
 
 TEST(Pool, round_robin_alternates_over_all_views) {
   Under under(Algorithm::round_robin, {1, 1});
-  PoolView second(under.pool, under.connector, 1, 2);
+  PoolView second(under.pool, under.connector, 2);
   const Server* const first = under.pick();
   EXPECT_NE(second.take({}, under.now)->server(), first);
   EXPECT_EQ(under.pick(), first);
@@ -102,7 +109,7 @@ TEST(Pool, least_connections_takes_the_lightest_for_its_weight) {
 TEST(Pool, hashes_keep_a_key_with_its_server_and_spread_keys) {
   for (const Algorithm algorithm : {Algorithm::ip_hash, Algorithm::hash}) {
     Under under(algorithm, {1, 1, 1});
-    PoolView second(under.pool, under.connector, 1, 2);
+    PoolView second(under.pool, under.connector, 2);
     std::set<Server*> used;
     for (std::uint64_t key = 0; key < 60; ++key) {
       const std::uint64_t hash = KeyedHash(1)(std::to_string(key));
@@ -210,7 +217,7 @@ TEST(Pool, failures_in_a_row_eject_a_server_and_one_request_finds_out_when_it_is
     EXPECT_EQ(under.count(30).count("a"), 0U) << name(algorithm);
     under.later(5s);
     EXPECT_EQ(under.count(30)["a"], 1) << "one request finds out, not thirty";
-    under.view.on_try(under.at(0), good, true, under.moment());
+    under.pool.on_try(under.at(0), good, true, under.moment());
     under.pool.publish_changes(under.now);
     EXPECT_TRUE(under.at(0).takes_traffic());
   }
@@ -221,7 +228,7 @@ TEST(Pool, a_probe_that_fails_keeps_a_server_out_twice_as_long) {
   under.try_at(0, error_500, 5);
   under.later(5s);
   EXPECT_EQ(under.count(4)["a"], 1);
-  under.view.on_try(under.at(0), error_500, true, under.moment());
+  under.pool.on_try(under.at(0), error_500, true, under.moment());
   under.later(9900ms);
   EXPECT_EQ(under.count(10).count("a"), 0U);
   under.later(100ms);
@@ -234,7 +241,7 @@ TEST(Pool, one_failure_is_enough_after_an_ejection) {
   under.try_at(0, error_500, 5);
   under.later(5s);
   under.count(4);
-  under.view.on_try(under.at(0), good, true, under.moment());
+  under.pool.on_try(under.at(0), good, true, under.moment());
   under.try_at(0, error_500);
   EXPECT_TRUE(under.at(0).held(bit(Hold::ejected)));
 }
@@ -277,7 +284,7 @@ TEST(Pool, a_server_that_cannot_be_reached_is_asked_again_by_single_requests_eve
     under.pool.on_unreachable(under.at(0), "connection refused", under.moment());
   }
   EXPECT_EQ(asked_after_ms, (std::vector<std::int64_t>{100, 300, 700, 1500, 3100, 6300, 11300, 16300, 21300}));
-  under.view.on_try(under.at(0), good, true, under.moment());
+  under.pool.on_try(under.at(0), good, true, under.moment());
   EXPECT_FALSE(under.at(0).held(any_hold));
 }
 
@@ -397,7 +404,7 @@ TEST(Pool, retries_keep_to_a_share_of_recent_requests) {
   options.retries.budget = 0.2;
   options.retries.budget_floor = 3;
   Under under(options, {1, 1});
-  PoolView second(under.pool, under.connector, 1, 2);
+  PoolView second(under.pool, under.connector, 2);
   int allowed = 0;
   while (under.view.charge_retry(under.now)) ++allowed;
   EXPECT_EQ(allowed, 3) << "however few requests there were";
