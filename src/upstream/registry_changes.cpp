@@ -124,7 +124,7 @@ std::expected<Applied, Refusal> Registry::add(WantedServers& pool, ServerOptions
         Kind::exists, "address",
         fmt::format("{} is in this pool already, as server {}: change that one, or remove it first", address_of(server), quoted(*other)));
   }
-  WantedServer added{.options = std::move(server), .origin = Origin::admin, .lease = {}};
+  WantedServer added{.options = std::move(server), .origin = Origin::admin};
   const ServerOptions* const configured = pool.configured(added.options.id);
   if (configured != nullptr && address_of(*configured) == address_of(added.options)) {
     added.origin = Origin::configuration;

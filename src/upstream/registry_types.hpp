@@ -20,12 +20,12 @@ enum class Origin : std::uint8_t { configuration, admin, registration };
 
 // What may be changed of a server that is there; nothing: as it was.
 struct ServerChange {
-  std::optional<std::uint32_t> weight;
-  std::optional<bool> backup;
-  std::optional<std::optional<std::uint32_t>> active_max;  // nullopt inside: the pool's per_server_max again
-  std::optional<std::map<std::string, std::string>> labels;
-  std::optional<bool> drained;  // no new traffic until that is taken back
-  std::optional<ForcedHealth> forced;
+  std::optional<std::uint32_t> weight{};
+  std::optional<bool> backup{};
+  std::optional<std::optional<std::uint32_t>> active_max{};  // nullopt inside: the pool's per_server_max again
+  std::optional<std::map<std::string, std::string>> labels{};
+  std::optional<bool> drained{};  // no new traffic until that is taken back
+  std::optional<ForcedHealth> forced{};
   friend bool operator==(const ServerChange&, const ServerChange&) = default;
 };
 
@@ -33,19 +33,19 @@ struct ServerChange {
 struct Lease {
   Duration length{0};
   Instant expires = never;
-  std::string owner;                  // the name of the token that it was made with
-  std::optional<std::uint32_t> load;  // exchanges under way there by the server's own count, when it last said so
-  bool overdue = false;               // it has run out, and the server is kept because too many did at once
+  std::string owner{};                  // the name of the token that it was made with
+  std::optional<std::uint32_t> load{};  // exchanges under way there by the server's own count, when it last said so
+  bool overdue = false;                 // it has run out, and the server is kept because too many did at once
   [[nodiscard]] bool runs(Instant now) const { return !overdue && expires > now; }
 };
 
 // One server as it is to be.
 struct WantedServer {
-  ServerOptions options;
+  ServerOptions options{};
   Origin origin = Origin::configuration;
   bool drained = false;
   ForcedHealth forced = ForcedHealth::none;
-  std::optional<Lease> lease;
+  std::optional<Lease> lease{};
   std::uint64_t revision = 0;  // grows with each change to it, unique in the registry; renewals do not change it
 };
 
@@ -53,8 +53,8 @@ void apply(const ServerChange& change, WantedServer& server);
 
 // Under which a change is made (RFC 9110 §13.1.1, §13.1.2).
 struct Precondition {
-  std::optional<std::uint64_t> revision;  // of the server as the caller knows it
-  bool absent = false;                    // there is no such server yet
+  std::optional<std::uint64_t> revision{};  // of the server as the caller knows it
+  bool absent = false;                      // there is no such server yet
 };
 
 // Why a change was not made. The sentence says what was found and what to do.
@@ -86,20 +86,20 @@ struct RegistryState {
   struct SavedLease {
     Duration length{0};
     std::int64_t expires_unix_ms = 0;
-    std::string owner;
+    std::string owner{};
     friend bool operator==(const SavedLease&, const SavedLease&) = default;
   };
   struct Added {
-    ServerOptions options;
+    ServerOptions options{};
     bool drained = false;
     ForcedHealth forced = ForcedHealth::none;
-    std::optional<SavedLease> lease;
+    std::optional<SavedLease> lease{};
     std::uint64_t revision = 0;
     friend bool operator==(const Added&, const Added&) = default;
   };
   struct Changed {
-    ServerOptions configured;  // what the configuration said when the change was made
-    ServerChange change;
+    ServerOptions configured{};  // what the configuration said when the change was made
+    ServerChange change{};
     bool removed = false;
     std::uint64_t revision = 0;
     friend bool operator==(const Changed&, const Changed&) = default;

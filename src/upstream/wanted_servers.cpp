@@ -38,7 +38,7 @@ ServerChange difference(const ServerOptions& configured, const WantedServer& ser
 Lease restored(const RegistryState::SavedLease& saved, const std::optional<RegistrationOptions>& registration, const Moment& at) {
   const Duration length = registration ? std::clamp(saved.length, registration->lease_min, registration->lease_max) : saved.length;
   const std::int64_t left_ms = std::clamp<std::int64_t>(saved.expires_unix_ms - at.unix_s * 1000, 0, length / 1ms);
-  return {.length = length, .expires = at.now + std::max<Duration>(left_ms * 1ms, length / 2), .owner = saved.owner, .load = {}};
+  return {.length = length, .expires = at.now + std::max<Duration>(left_ms * 1ms, length / 2), .owner = saved.owner};
 }
 
 RegistryState::SavedLease to_save(const Lease& lease, const Moment& at) {
@@ -83,7 +83,6 @@ std::vector<std::string> WantedServers::restore(const RegistryState::PoolState& 
                         .origin = Origin::admin,
                         .drained = server.drained,
                         .forced = server.forced,
-                        .lease = {},
                         .revision = server.revision};
     wanted.options.id = id;
     if (server.lease) {
@@ -205,7 +204,7 @@ bool WantedServers::is_removed(std::string_view id) const {
 }
 
 WantedServer WantedServers::merged(const Configured& configured) const {
-  WantedServer server{.options = configured.options, .lease = {}, .revision = configured.revision};
+  WantedServer server{.options = configured.options, .revision = configured.revision};
   const auto changed = changed_.find(configured.options.id);
   if (changed == changed_.end()) return server;
   apply(changed->second.change, server);
