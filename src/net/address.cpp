@@ -171,6 +171,8 @@ bool Network::contains(const IpAddress& ip) const {
   return rest == 0 || (ip.bytes()[whole] ^ base_.bytes()[whole]) >> (8 - rest) == 0;
 }
 
+bool Network::contains(const Network& other) const { return prefix_bits_ <= other.prefix_bits_ && contains(other.base_); }
+
 std::string Network::to_string() const { return base_.to_string() + "/" + std::to_string(prefix_bits_); }
 
 }  // namespace steelyard

@@ -49,6 +49,7 @@ class Network {
   // "10.0.0.0/8", "fd00::/8", or one address. Bits beyond the prefix must be 0.
   static std::optional<Network> parse(std::string_view text);
   [[nodiscard]] bool contains(const IpAddress& ip) const;
+  [[nodiscard]] bool contains(const Network& other) const;  // all of it
   [[nodiscard]] std::string to_string() const;
   friend bool operator==(const Network&, const Network&) = default;
 

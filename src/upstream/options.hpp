@@ -25,6 +25,7 @@ struct ServerOptions {
   bool backup = false;                        // takes traffic only while no other server does
   std::optional<std::uint32_t> active_max{};  // instead of the pool's per_server_max
   std::map<std::string, std::string> labels{};
+  friend bool operator==(const ServerOptions&, const ServerOptions&) = default;
 };
 inline constexpr std::uint32_t weight_max = 1000;
 

@@ -124,6 +124,17 @@ TEST(Network, contains_what_the_prefix_says) {
   EXPECT_TRUE(contains("::ffff:10.0.0.0/104", "10.1.2.3"));
 }
 
+TEST(Network, contains_a_network_that_lies_inside_it) {
+  const auto contains = [](const char* outer, const char* inner) { return Network::parse(outer)->contains(*Network::parse(inner)); };
+  EXPECT_TRUE(contains("127.0.0.0/8", "127.0.0.0/8"));
+  EXPECT_TRUE(contains("127.0.0.0/8", "127.1.0.0/16"));
+  EXPECT_TRUE(contains("fe80::/10", "fe80::1"));
+  EXPECT_FALSE(contains("127.0.0.0/8", "0.0.0.0/0"));
+  EXPECT_FALSE(contains("127.0.0.0/8", "126.0.0.0/8"));
+  EXPECT_FALSE(contains("127.0.0.0/8", "126.0.0.0/7"));
+  EXPECT_FALSE(contains("0.0.0.0/0", "::/0"));
+}
+
 TEST(Network, writes_its_prefix) {
   EXPECT_EQ(Network::parse("10.0.0.0/8")->to_string(), "10.0.0.0/8");
   EXPECT_EQ(Network::parse("::1")->to_string(), "::1/128");
