@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "observe/options.hpp"
@@ -10,6 +11,16 @@
 #include "upstream/options.hpp"
 
 namespace steelyard {
+
+// The admin API.
+struct AdminOptions {
+  SocketAddress bind{IpAddress::v4(0x7f000001), 9900};
+  std::string socket_path{};         // of a Unix socket, which is listened on instead of `bind`
+  std::string token_file{};          // holds the operator's secret; without it whoever can connect is the operator
+  std::vector<std::string> hosts{};  // the machine's names, beside its addresses and localhost
+  std::string state_file{};          // where changes outlive restarts; "": nowhere
+  [[nodiscard]] bool on_socket() const { return !socket_path.empty(); }
+};
 
 struct Options {
   std::uint32_t workers = 0;  // 0: one for each core
@@ -23,6 +34,7 @@ struct Options {
   std::vector<ListenerOptions> listeners;
   std::vector<RouteOptions> routes;
   std::vector<PoolOptions> pools;
+  std::optional<AdminOptions> admin;
 };
 
 }  // namespace steelyard

@@ -115,6 +115,31 @@ void Secret::read(const Node& node, std::string& value, Reading& reading) const 
   }
 }
 
+void PortRange::read(const Node& node, RegistrationOptions& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  const std::string_view text = node.text;
+  const std::size_t dash = text.find('-');
+  const auto first = parse_unsigned<std::uint16_t>(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : parse_unsigned<std::uint16_t>(text.substr(dash + 1));
+  if (!first || !last || *first == 0 || *last == 0) {
+    reading.refuse(node, "is neither a port nor a range of them", words());
+  } else if (*first > *last) {
+    reading.refuse(node, fmt::format("ends before it begins: write \"{}-{}\"", *last, *first), words());
+  } else {
+    value.port_min = *first;
+    value.port_max = *last;
+  }
+}
+
+Json PortRange::write(const RegistrationOptions& value) const {
+  return value.port_min == value.port_max ? fmt::format("{}", value.port_min) : fmt::format("{}-{}", value.port_min, value.port_max);
+}
+
+Json PortRange::schema() const {
+  const Json port{{"type", "integer"}, {"minimum", 1}, {"maximum", 65535}};
+  return {{"anyOf", {port, text_schema("^[0-9]{1,5}(-[0-9]{1,5})?$")}}};
+}
+
 void CheckFields::read(const Node& node, Value& value, Reading& reading) const {
   std::vector<HeaderField> fields;
   inner.read(node, fields, reading);

@@ -51,6 +51,15 @@ struct Secret {
   std::string words() const { return fmt::format("a random text of {} to {} bytes", length_min, length_max); }
 };
 
+// The ports that registered servers may have: 8001, or a range.
+struct PortRange {
+  using Value = RegistrationOptions;
+  void read(const Node& node, RegistrationOptions& value, Reading& reading) const;
+  Json write(const RegistrationOptions& value) const;
+  Json schema() const;
+  std::string words() const { return "a port from 1 to 65535 or a range such as 8000-8999"; }
+};
+
 // The fields of a health check's request.
 struct CheckFields {
   using Value = std::vector<std::pair<std::string, std::string>>;

@@ -9,8 +9,6 @@
 namespace steelyard::config {
 namespace {
 
-Count<std::uint32_t> concurrency() { return {1, 10'000'000, without_limit_32}; }
-
 Section<ServerOptions> server_table() {
   return {"an address, or a map with the keys of a server",
           {
@@ -89,6 +87,43 @@ Section<StickyOptions> sticky_table() {
           check_sticky};
 }
 
+void check_registration(const Node& node, RegistrationOptions& registration, Reading& reading) {
+  if (registration.lease_min > registration.lease_max || registration.lease < registration.lease_min ||
+      registration.lease > registration.lease_max) {
+    reading.problem(node, fmt::format("found a lease of {} and bounds of {} to {}, allowed is one within them; change one of them",
+                                      spell_duration(registration.lease), spell_duration(registration.lease_min),
+                                      spell_duration(registration.lease_max)));
+  }
+  for (const Network& network : registration.networks) {
+    if (network.to_string() != "0.0.0.0/0" && network.to_string() != "::/0") continue;
+    const Reading::Step step(reading, "networks");
+    reading.warn(node, "every address may be registered, so who has the token can have requests sent anywhere: name your own networks");
+  }
+}
+
+Section<RegistrationOptions> registration_table() {
+  using Registration = RegistrationOptions;
+  const NonEmpty<List<TrustedNetwork>> networks{{{}, "a list of networks such as [10.0.0.0/8, 192.168.1.7], at least one"}};
+  const Span lease{100ms, 24h};
+  return {
+      "a map of who may register",
+      {
+          required<Registration>("token_file", SY_AT(.token_file), Text{"a file's path", check_file_path},
+                                 "A file with the token that servers show in its first line, at least 16 characters; it serves for this "
+                                 "pool only."),
+          required<Registration>("networks", SY_AT(.networks), networks, "Where servers may be; nowhere else."),
+          key<Registration>("ports", SY_AT(), PortRange{}, "The ports that they may have."),
+          key<Registration>("servers_max", SY_AT(.servers_max), count(1, 100'000), "Registered servers at once."),
+          key<Registration>("lease", SY_AT(.lease), lease,
+                            "How long a registration lasts unless it is renewed, where a server asks for none."),
+          key<Registration>("lease_min", SY_AT(.lease_min), lease, "The shortest that a server may ask for."),
+          key<Registration>("lease_max", SY_AT(.lease_max), lease, "The longest that a server may ask for."),
+          key<Registration>("expired_share_max", SY_AT(.expired_share_max), Percent{},
+                            "Of its registered servers that may go at once because their leases ran out; beyond it they are kept."),
+      },
+      check_registration};
+}
+
 void check_pool(const Node& node, PoolOptions& pool, Reading& reading) {
   const Node* list = node.find("servers");
   if (list == nullptr) return;
@@ -124,7 +159,8 @@ Section<PoolOptions> pool_table() {
           only_with(hashed, key<PoolOptions>("hash_key", SY_AT(.hash_key), HashKey{}, "Requests alike in this go to the same server.")),
           only_with(hashed, key<PoolOptions>("hash_load_max", SY_AT(.hash_load_max), load_max,
                                              "A server with this many times the mean load passes requests on to the next.")),
-          required<PoolOptions>("servers", SY_AT(.servers), servers, "The servers; a bare text is an address."),
+          key<PoolOptions>("servers", SY_AT(.servers), servers, "The servers; a bare text is an address.",
+                           "**required**, unless there is `admin`, which can bring them"),
           key<PoolOptions>("health", SY_AT(.health), OrOff<Section<HealthOptions>>{health_table()},
                            "How servers are checked; `{}` for the defaults. Without it a server is taken as healthy until it fails."),
           key<PoolOptions>("outliers", SY_AT(.outliers), OrOff<Section<OutlierOptions>>{outliers_table()},
@@ -140,6 +176,9 @@ Section<PoolOptions> pool_table() {
           key<PoolOptions>("concurrency", SY_AT(.queue), concurrency_table(), "How much a server and the pool are given at once."),
           key<PoolOptions>("sticky", SY_AT(.sticky), OrOff<Section<StickyOptions>>{sticky_table()},
                            "Whether a client stays with its server; needs a cookie."),
+          key<PoolOptions>("registration", SY_AT(.registration), OrOff<Section<RegistrationOptions>>{registration_table()},
+                           "Whether servers may announce themselves, and which; needs `admin`."),
+          key<PoolOptions>("drain", SY_AT(.drain), Span{0s, 720h, forever}, "For exchanges under way at a server that is removed."),
       },
       check_pool};
 }

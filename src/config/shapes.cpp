@@ -26,6 +26,24 @@ void BindAddress::read(const Node& node, SocketAddress& value, Reading& reading)
   value = {*IpAddress::parse(parsed->host), parsed->port};
 }
 
+void AdminBind::read(const Node& node, AdminOptions& value, Reading& reading) const {
+  if (node.kind != NodeKind::scalar || !node.text.starts_with(scheme)) {
+    value.socket_path.clear();
+    BindAddress{}.read(node, value.bind, reading);
+    return;
+  }
+  const std::string path = node.text.substr(scheme.size());
+  if (!path.starts_with('/')) {
+    reading.refuse(node, "has no absolute path: write \"unix:/run/steelyard.sock\" or the path that is meant", words());
+  } else if (path.size() > path_bytes_max) {
+    reading.refuse(node, fmt::format("has a path of {} bytes, allowed are {}: choose a shorter one", path.size(), path_bytes_max), words());
+  } else if (const auto wrong = check_file_path(path)) {
+    reading.refuse(node, *wrong, words());
+  } else {
+    value.socket_path = path;
+  }
+}
+
 void ServerAddress::read(const Node& node, ServerOptions& value, Reading& reading) const {
   if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
   const auto parsed = parse_host_port(node.text);

@@ -41,6 +41,20 @@ struct BindAddress {
   std::string words() const { return R"(an IP address and a port such as "0.0.0.0:8080" or "[::1]:8080")"; }
 };
 
+// Where the admin API listens: an IP address and a port, or the path of a Unix socket.
+struct AdminBind {
+  using Value = AdminOptions;
+  static constexpr std::string_view scheme = "unix:";
+  static constexpr std::size_t path_bytes_max = 107;  // what fits into a sockaddr_un with its NUL
+
+  void read(const Node& node, AdminOptions& value, Reading& reading) const;
+  Json write(const AdminOptions& value) const {
+    return value.on_socket() ? std::string(scheme) + value.socket_path : value.bind.to_string();
+  }
+  Json schema() const { return {{"type", "string"}}; }
+  std::string words() const { return R"(an IP address and a port such as "127.0.0.1:9900", or a path such as "unix:/run/steelyard.sock")"; }
+};
+
 // Where a server is: an IP address or a name, and a port.
 struct ServerAddress {
   using Value = ServerOptions;

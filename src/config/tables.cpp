@@ -165,6 +165,36 @@ Section<RouteOptions> route_table() {
           }};
 }
 
+void check_admin(const Node& node, AdminOptions& admin, Reading& reading) {
+  if (admin.on_socket() || admin.bind.ip.is_loopback() || !admin.token_file.empty()) return;
+  const Node* bind = node.find("bind");  // there: the default is within this machine
+  const Reading::Step step(reading, "bind");
+  reading.problem(bind == nullptr ? node : *bind,
+                  fmt::format("found an admin API on {} without token_file, so whoever reaches it could change the servers; add "
+                              "\"token_file: PATH\", or bind it to 127.0.0.1 or to a Unix socket",
+                              admin.bind.to_string()));
+}
+
+Section<AdminOptions> admin_table() {
+  const NonEmpty<Text> file{{"a file's path", check_file_path}};
+  const Text host{"a name such as proxy.internal", check_host_name};
+  return {
+      "a map with the keys of the admin API",
+      {
+          key<AdminOptions>("bind", SY_AT(), AdminBind{}, "Where it is; beyond this machine only with a token_file."),
+          key<AdminOptions>("token_file", SY_AT(.token_file), file,
+                            "A file with the operator's token in its first line, at least 16 characters; without it whoever can connect is "
+                            "the operator.",
+                            "none"),
+          key<AdminOptions>("hosts", SY_AT(.hosts), List<Text>{host, "a list of names such as [proxy.internal]"},
+                            "Names that it is asked by, beside IP addresses and localhost; others are refused, for a web page could have "
+                            "them point here."),
+          key<AdminOptions>("state_file", SY_AT(.state_file), file,
+                            "Where what was changed by the API is kept; without it a restart forgets it.", "none"),
+      },
+      check_admin};
+}
+
 Section<Options> options_table() {
   const Count<std::uint32_t> workers{1, 1024, Word<std::uint32_t>{"auto", 0}};
   return {
@@ -186,6 +216,8 @@ Section<Options> options_table() {
           key<Options>("routes", SY_AT(.routes), NonEmpty<List<Section<RouteOptions>>>{{route_table(), "a list of routes, at least one"}},
                        "Which request goes to which pool.", "with one pool: everything goes there"),
           key<Options>("pools", SY_AT(.pools), NonEmpty<PoolMap>{{pool_table()}}, "The pools of servers by name.", "**required**"),
+          key<Options>("admin", SY_AT(.admin), OrOff<Section<AdminOptions>>{admin_table()},
+                       "The API that shows and changes the running proxy; `{}` for the defaults."),
       }};
 }
 

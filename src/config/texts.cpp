@@ -56,9 +56,21 @@ std::optional<std::string> check_route_name(std::string_view text) {
 
 std::optional<std::string> check_label_value(std::string_view text) { return text.empty() ? std::nullopt : check_route_name(text); }
 
-std::optional<std::string> check_access_log(std::string_view text) {
-  if (auto wrong = check_length(text, 4096)) return wrong;
+std::optional<std::string> check_file_path(std::string_view text) {
+  if (auto wrong = check_length(text, 4095)) return wrong;
   if (std::ranges::any_of(text, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; })) return "has a control character";
+  return std::nullopt;
+}
+
+std::optional<std::string> check_host_name(std::string_view text) {
+  if (const auto host = parse_host(text)) return std::nullopt;
+  const auto with_port = parse_host_port(text);
+  if (with_port) return fmt::format("has a port, which does not count here: write \"{}\"", with_port->host);
+  return "is not the name of a machine";
+}
+
+std::optional<std::string> check_access_log(std::string_view text) {
+  if (auto wrong = check_file_path(text)) return wrong;
   // A bare word would be a file of that name in the working directory, and is more likely a misspelt word.
   const bool word = text.find_first_of("/.") == std::string_view::npos && text != "stdout" && text != "off";
   if (word)

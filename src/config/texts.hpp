@@ -17,6 +17,8 @@ std::optional<std::string> check_server_id(std::string_view text);
 std::optional<std::string> check_route_name(std::string_view text);
 std::optional<std::string> check_label_value(std::string_view text);
 std::optional<std::string> check_access_log(std::string_view text);
+std::optional<std::string> check_file_path(std::string_view text);
+std::optional<std::string> check_host_name(std::string_view text);  // without a port
 std::optional<std::string> check_health_path(std::string_view text);
 std::optional<std::string> check_health_method(std::string_view text);
 std::optional<std::string> check_health_host(std::string_view text);

@@ -136,6 +136,28 @@ void check_routes(const Node& root, const Node& list, Options& options, Reading&
   check_unused_pools(root, options, reading);
 }
 
+// Servers come from the file, or by the admin API.
+void check_admin_wanted(const Node& root, const Options& options, Reading& reading) {
+  const Node* pools = root.find("pools");
+  const Node* admin = root.find("admin");
+  const bool has_admin = admin != nullptr && admin->text != "off";
+  if (pools == nullptr || pools->kind != NodeKind::map || has_admin) return;
+  const Reading::Step in(reading, "pools");
+  for (std::size_t i = 0; i < options.pools.size() && i < pools->entries.size(); ++i) {
+    const Entry& entry = pools->entries[i];
+    if (entry.value.kind != NodeKind::map) continue;
+    const Reading::Step step(reading, entry.key.text);
+    if (const Node* registration = entry.value.find("registration"); registration != nullptr && registration->kind == NodeKind::map) {
+      const Reading::Step deeper(reading, "registration");
+      reading.problem(*registration,
+                      "found a registration without the admin API, which servers register at: add \"admin: {bind: 127.0.0.1:9900}\" at the "
+                      "top level");
+    } else if (entry.value.find("servers") == nullptr) {
+      reading.problem(entry.value, "\"servers\" is missing, allowed is a list of servers, at least one: add it");
+    }
+  }
+}
+
 void check_trust(const Node& root, const Options& options, Reading& reading) {
   const Node* forwarded = root.find("forwarded");
   const Node* list = forwarded == nullptr ? nullptr : forwarded->find("trusted_proxies");
@@ -170,6 +192,7 @@ void check_whole(const Node& root, Options& options, Reading& reading) {
                           first));
   }
   check_trust(root, options, reading);
+  check_admin_wanted(root, options, reading);
 }
 
 }  // namespace steelyard::config

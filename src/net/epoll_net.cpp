@@ -3,10 +3,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "net/sockaddr.hpp"
@@ -43,6 +46,17 @@ ssize_t receive(int descriptor, std::span<char> into) {
 }
 ssize_t transmit(int descriptor, std::span<const char> bytes) {
   return syscall(SYS_sendto, descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL, nullptr, 0);
+}
+
+// A socket whose process has gone without removing it.
+bool is_stale_socket(const sockaddr_un& address) {
+  struct stat status{};
+  if (lstat(address.sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (probe < 0) return false;
+  const bool refused = ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno == ECONNREFUSED;
+  close(probe);
+  return refused;
 }
 
 class EpollStream final : public Stream, public Pollable, public PoolAllocated {
@@ -214,6 +228,25 @@ Result<int> listen_on(const SocketAddress& address) {
   const socklen_t size = to_sockaddr(address, storage);
   constexpr int backlog = 16'384;
   if (bind(descriptor, reinterpret_cast<const sockaddr*>(&storage), size) != 0 || ::listen(descriptor, backlog) != 0) {
+    const int error = errno;
+    close(descriptor);
+    return os_failure(error);
+  }
+  return descriptor;
+}
+
+Result<int> listen_on_path(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) return os_failure(ENAMETOOLONG);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  if (is_stale_socket(address)) unlink(address.sun_path);
+  const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return os_failure(errno);
+  // Before it has a name, so that there is no moment in which others could connect (Linux: bind() takes the mode over).
+  constexpr int backlog = 128;
+  if (fchmod(descriptor, S_IRUSR | S_IWUSR) != 0 || bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(descriptor, backlog) != 0) {
     const int error = errno;
     close(descriptor);
     return os_failure(error);

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "net/epoll_loop.hpp"
@@ -26,6 +27,10 @@ class EpollConnector final : public Connector {
 // A listening TCP socket (SO_REUSEPORT, so that every worker can have one on the same port). Port 0 takes a free one. The
 // caller owns the descriptor until it hands it to make_listener().
 Result<int> listen_on(const SocketAddress& address);
+// A listening Unix socket at `path`, which nobody but this user may connect to (mode 0600). A socket that nobody listens at any more
+// is replaced; EADDRINUSE where somebody does or where something else is there, ENAMETOOLONG beyond 107 bytes. Whoever ends should
+// remove the path. Peers of it have no address: they are shown as SocketAddress{}.
+Result<int> listen_on_path(const std::string& path);
 std::unique_ptr<Listener> make_listener(EpollLoop& loop, int descriptor);
 // The error of binding `address` as its only user, if any: SO_REUSEPORT alone would share a port with another process in silence.
 std::optional<int> exclusive_bind_error(const SocketAddress& address);
