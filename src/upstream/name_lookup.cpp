@@ -80,8 +80,9 @@ void AddressLookup::ask(AddressKind kind) {
 // name's servers would change their family by it.
 void AddressLookup::take(AddressKind kind, DnsAnswer<IpAddress> answer) {
   if (kind == AddressKind::ipv4) {
-    const bool ask_more = family_ == NameFamily::both || (family_ == NameFamily::ipv4_else_ipv6 && answer.status == DnsStatus::none);
-    if (!ask_more || answer.status == DnsStatus::failed) return finish(std::move(answer));
+    const bool known = answer.status != DnsStatus::failed;
+    const bool ask_more = family_ == NameFamily::both ? known : family_ == NameFamily::ipv4_else_ipv6 && answer.status == DnsStatus::none;
+    if (!ask_more) return finish(std::move(answer));
     ipv4_ = std::move(answer);
     return ask(AddressKind::ipv6);
   }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <string>
@@ -48,7 +49,7 @@ struct ResolverTest : ::testing::Test {
     options.jitter = 0;
     options.ttl_min = 1ms;
     options.retry_min = options.retry_max = 1ms;
-    options.timeout = 10s;
+    options.timeout = 60s;  // longer than any test waits
     options.tries = 1;
     dns.script = [this](const DnsAsked& asked) {
       line.fiber.interrupt();
@@ -165,6 +166,14 @@ TEST_F(ResolverTest, a_family_that_failed_is_not_taken_for_one_without_addresses
   };
   EXPECT_EQ(look_up("web.test"), Texts{});
   EXPECT_EQ(reports[0].problem, "no DNS server could be reached or gave an answer (SERVFAIL, REFUSED)");
+}
+
+TEST_F(ResolverTest, of_both_families_none_may_fail) {
+  answer = [](const DnsAsked& asked) {
+    return asked.type == DnsType::a ? Messages{DnsReply(asked).code(DnsCode::server_failure).message()} : both_families(asked);
+  };
+  EXPECT_EQ(look_up("web.test", NameFamily::both), Texts{});
+  EXPECT_NE(reports[0].problem, "");
 }
 
 TEST_F(ResolverTest, aliases_are_followed_and_their_ttl_counts) {
@@ -300,6 +309,12 @@ TEST_F(ResolverTest, a_server_that_does_not_answer_is_waited_for_until_its_timeo
   EXPECT_EQ(dns.count("web.test"), 2U);
 }
 
+TEST_F(ResolverTest, what_cannot_be_a_name_is_a_failure) {
+  EXPECT_EQ(look_up(std::string(64, 'x') + ".test"), Texts{});
+  EXPECT_EQ(reports[0].problem, "this cannot be a name in DNS");
+  EXPECT_TRUE(dns.asked.empty());
+}
+
 // F15
 TEST_F(ResolverTest, the_loop_serves_others_while_a_lookup_is_under_way) {
   answer = [](const DnsAsked&) { return Messages{}; };
@@ -390,6 +405,30 @@ TEST_F(ResolverTest, a_target_that_cannot_be_looked_up_keeps_its_addresses_while
   });
 }
 
+TEST_F(ResolverTest, a_service_is_looked_up_again_by_its_own_ttl_too) {
+  answer = [](const DnsAsked& asked) {
+    if (asked.type == DnsType::srv) return Messages{DnsReply(asked).srv("t1.test", 80, 0, 0, 0).message()};
+    return Messages{DnsReply(asked).a("10.0.0.1", 3600).message()};
+  };
+  run([this]() -> Task<void> {
+    watch("_http._tcp.test");
+    co_await until([this] { return dns.count("_http._tcp.test") == 3; });
+  });
+}
+
+TEST_F(ResolverTest, a_services_targets_are_complete_names) {
+  const TemporaryFile resolv_conf;
+  resolv_conf.write("nameserver 127.0.0.1\nsearch one.test\n");
+  options.servers.clear();
+  options.resolv_conf = resolv_conf.name();
+  options.resolv_conf_port = dns.address().port;
+  answer = [](const DnsAsked& asked) {
+    if (asked.type == DnsType::srv) return Messages{DnsReply(asked).srv("t1", 80).message()};
+    return Messages{DnsReply(asked).a(asked.name == "t1" ? "10.0.0.1" : "10.6.6.6").message()};
+  };
+  EXPECT_EQ(look_up("_http._tcp.test"), Texts{"10.0.0.1:80"});
+}
+
 TEST_F(ResolverTest, a_service_without_records_is_a_failure) {
   EXPECT_EQ(look_up("_http._tcp.test"), Texts{});
   EXPECT_EQ(reports[0].problem, "there is no such name");
@@ -474,6 +513,17 @@ TEST_F(ResolverTest, resolv_conf_names_servers_and_domains_and_is_read_again_whe
     resolv_conf.write("nameserver 127.0.0.1\nsearch other.test\n");
     co_await until([this] { return addresses(reports.back()) == Texts{"10.0.0.2:80"}; });
   });
+}
+
+TEST_F(ResolverTest, where_dns_servers_are_given_no_environment_variable_changes_a_name) {
+  hosts.write("web alias.test\n");
+  setenv("HOSTALIASES", hosts.name().c_str(), 1);
+  setenv("LOCALDOMAIN", "one.test", 1);
+  answer = both_families;
+  look_up("web");
+  unsetenv("HOSTALIASES");
+  unsetenv("LOCALDOMAIN");
+  EXPECT_EQ(dns.asked[0].name, "web");
 }
 
 TEST_F(ResolverTest, what_is_under_way_while_resolv_conf_changes_is_tried_again) {
