@@ -29,16 +29,13 @@ std::optional<std::string> replace_binds(Options& options, const std::vector<std
   return std::nullopt;
 }
 
-// The configuration as `serve` runs it; what is wrong with it, a line for each problem.
-std::expected<Options, std::string> load_again(const std::string& file, const ServeOptions& arguments) {
-  auto loaded = config::load_file(file);
-  if (!loaded) {
-    std::string problems;
-    for (const config::Problem& problem : loaded.error()) problems += "\n" + config::to_string(problem);
-    return std::unexpected(std::move(problems));
-  }
+// The configuration as `serve` runs it, or a text as if it were in the file.
+std::expected<Options, Service::Problems> load_again(const std::string& file, const ServeOptions& arguments,
+                                                     std::optional<std::string_view> text) {
+  auto loaded = text ? config::load_text(*text, file) : config::load_file(file);
+  if (!loaded) return std::unexpected(loaded.error());
   for (const config::Problem& warning : loaded->warnings) log_message(LogLevel::warning, "{}", config::to_string(warning));
-  if (const auto wrong = replace_binds(loaded->options, arguments.binds)) return std::unexpected(*wrong);
+  if (const auto wrong = replace_binds(loaded->options, arguments.binds)) return std::unexpected(Service::Problems{{.message = *wrong}});
   if (arguments.verbose) loaded->options.log.level = LogLevel::debug;
   return std::move(loaded->options);
 }
@@ -84,7 +81,8 @@ int serve(const ServeOptions& arguments) {
   }
   if (arguments.verbose) options->log.level = LogLevel::debug;
   configure_messages(options->log);
-  auto service = Service::open(std::move(*options), [&] { return load_again(file, arguments); });
+  auto service =
+      Service::open(std::move(*options), [&](std::optional<std::string_view> text) { return load_again(file, arguments, text); });
   if (!service) {
     fmt::print(stderr, "steelyard: {}\n", service.error());
     return exit_failed;

@@ -137,7 +137,7 @@ int demo(const DemoOptions& demo) {
     fmt::print(stderr, "steelyard: the demo's servers did not start\n");
     return 1;
   }
-  const Service::Load again = [options] { return std::expected<Options, std::string>(options); };
+  const Service::Load again = [options](std::optional<std::string_view>) { return std::expected<Options, Service::Problems>(options); };
   auto service = Service::open(std::move(options), again);
   if (!service) {
     fmt::print(stderr, "steelyard: {}\n", service.error());

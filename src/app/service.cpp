@@ -7,10 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
-#include "app/resolve.hpp"
 #include "app/status.hpp"
 #include "observe/message.hpp"
 
@@ -36,6 +37,10 @@ rlim_t raise_descriptor_limit() {
 std::uint32_t workers_of(const Options& options) {
   return options.workers != 0 ? options.workers : std::max(1U, std::thread::hardware_concurrency());
 }
+
+// What is under way is asked of the workers, which are soon done with what they do.
+constexpr std::size_t exchanges_max = 1000;
+constexpr auto exchanges_patience = std::chrono::milliseconds(200);
 
 // What a running process cannot change.
 void warn_of_what_needs_a_restart(const Options& before, const Options& after) {
@@ -80,7 +85,13 @@ Service::Service(Options options, Load load)
       load_(std::move(load)),
       session_secret_(fmt::format("{:016x}{:016x}", random_seed(), random_seed())),
       seed_(random_seed()),
-      pools_(connector_, worker_count_, random_seed(), [this](const std::shared_ptr<Server>& server) { cut(server); }),
+      pools_(connector_, worker_count_, random_seed(),
+             {.cut = [this](const std::shared_ptr<Server>& server) { cut(server); },
+              .on_state = [this](const Pool& pool, const Server& server) { on_state(pool, server); }}),
+      directory_(control_, begun_with_.resolve, random_seed(),
+                 {.on_change = [this](const std::set<std::string>& pools) { on_servers_changed(pools); },
+                  .on_expired = [this](const Registry::Expired& expired) { on_expired(expired); },
+                  .is_gone = [this](std::string_view pool, std::string_view id) { return is_gone(pool, id); }}),
       listeners_(worker_count_) {}
 
 Service::~Service() {
@@ -98,8 +109,9 @@ std::expected<std::unique_ptr<Service>, std::string> Service::open(Options optio
                 options.connections.connections_max, descriptors, descriptors / 2);
   }
   if (const auto opened = service->open_log(); !opened) return std::unexpected(opened.error());
-  if (const auto applied = service->apply(std::move(options)); !applied) return std::unexpected(applied.error());
-  service->build_workers();
+  auto prepared = service->prepare(std::move(options));
+  if (!prepared) return std::unexpected(prepared.error());
+  service->first_ = std::move(*prepared);
   return service;
 }
 
@@ -116,35 +128,38 @@ std::expected<void, std::string> Service::open_log() {
   return {};
 }
 
-std::expected<std::vector<WantedPool>, std::string> Service::find_servers(const Options& options) const {
-  std::vector<WantedPool> pools;
-  for (const PoolOptions& pool : options.pools) {
-    WantedPool wanted{pool, {}};
-    if (wanted.options.sticky && wanted.options.sticky->secret.empty()) wanted.options.sticky->secret = session_secret_;
-    for (const ServerOptions& server : pool.servers) {
-      const auto address = resolve(server.host, server.port);
-      if (!address) return std::unexpected(fmt::format("pools.{}: server {}: {}", pool.name, server.id, address.error()));
-      wanted.servers.push_back({server, *address});
-    }
-    pools.push_back(std::move(wanted));
+// All that may fail comes here, so that a configuration is applied as a whole or not at all.
+std::expected<Service::Prepared, std::string> Service::prepare(Options options) {
+  auto admin = admin_.prepare(options.admin, options.pools);
+  if (!admin) return std::unexpected(admin.error());
+  auto listeners = listeners_.prepare(options.listeners);
+  if (!listeners) {
+    AdminServer::discard(*admin);
+    return std::unexpected(listeners.error());
+  }
+  return Prepared{std::move(options), std::move(*listeners), std::move(*admin)};
+}
+
+std::vector<WantedPool> Service::wanted_pools() const {
+  std::vector<WantedPool> pools = directory_.pools();
+  for (WantedPool& pool : pools) {
+    if (pool.options.sticky && pool.options.sticky->secret.empty()) pool.options.sticky->secret = session_secret_;
   }
   return pools;
 }
 
-// All that may fail comes first, so that a configuration is applied as a whole or not at all.
-std::expected<void, std::string> Service::apply(Options options) {
-  auto pools = find_servers(options);
-  if (!pools) return std::unexpected(pools.error());
-  auto listeners = listeners_.prepare(options.listeners);
-  if (!listeners) return std::unexpected(listeners.error());
-
-  pools_.configure(std::move(*pools));
+void Service::apply(Prepared prepared) {
+  Options& options = prepared.options;
+  directory_.configure(options.pools);
+  if (!view_ && options.admin) directory_.keep_in(options.admin->state_file);
+  pools_.configure(wanted_pools());
   const auto site = std::make_shared<Site>(options.routes, pools_.pools(), seed_, options.http, options.timeouts);
   site->forwarded = options.forwarded;
   site->status_page = [this](std::string_view path) { return status_page(*this, path); };
   limits_->configure(options.connections);
-  const std::vector<Listeners::Open> closed = std::move(listeners->closed);
-  listeners_.adopt(std::move(*listeners));
+  const std::vector<Listeners::Open> closed = std::move(prepared.listeners.closed);
+  listeners_.adopt(std::move(prepared.listeners));
+  admin_.adopt(std::move(prepared.admin));
 
   auto view = std::make_shared<View>(View{std::move(options), site, {}});
   for (const Listeners::Open& listener : listeners_.open()) view->addresses.push_back(listener.address);
@@ -166,15 +181,6 @@ std::expected<void, std::string> Service::apply(Options options) {
     }
     for (const Listeners::Open& listener : closed) worker.stop_listening(listener.id);
   }
-  return {};
-}
-
-void Service::build_workers() {
-  for (std::uint32_t i = 0; i < worker_count_; ++i) {
-    workers_.push_back(
-        std::make_unique<Worker>(i, view()->site, metrics_->worker(i), log_->channel(i), *limits_, begun_with_.spin, random_seed()));
-    for (const ListeningSocket& socket : listeners_.hand_over(i)) workers_.back()->listen(socket);
-  }
 }
 
 void Service::cut(const std::shared_ptr<Server>& server) {
@@ -184,21 +190,68 @@ void Service::cut(const std::shared_ptr<Server>& server) {
   for (const auto& worker : workers_) worker->cut(server);
 }
 
+void Service::on_servers_changed(const std::set<std::string>& pools) {
+  for (const std::string& pool : pools) pools_.configure_servers(pool, directory_.servers(pool));
+}
+
+void Service::on_expired(const Registry::Expired& expired) {
+  if (expired.kept) {
+    log_message(LogLevel::warning,
+                "server {}/{}: its lease has run out; it is kept, because too many did at once: are the servers cut off from here?",
+                expired.pool, expired.id);
+  } else {
+    log_message(LogLevel::warning, "server {}/{} is removed: its lease has run out", expired.pool, expired.id);
+  }
+  publish(expired.kept ? "lease_overdue" : "lease_expired", {{"pool", expired.pool}, {"id", expired.id}});
+}
+
+bool Service::is_gone(std::string_view pool, std::string_view id) const {
+  const auto living = pools_.find(pool);
+  if (!living) return true;
+  const auto servers = living->servers();
+  const auto found = std::ranges::find_if(servers, [&](const auto& server) { return server->id == id; });
+  return found == servers.end() || (*found)->held(bit(Hold::unhealthy) | bit(Hold::unreachable));
+}
+
+void Service::on_state(const Pool& pool, const Server& server) {
+  const Standing standing = server.standing();
+  publish(
+      "server_state",
+      {{"pool", pool.name()}, {"id", server.id}, {"state", standing.state}, {"reason", standing.reason}, {"up", server.takes_traffic()}});
+}
+
+std::vector<ExchangeView> Service::exchanges() const {
+  struct Gathered {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<ExchangeView> list;
+    std::size_t answered = 0;
+  };
+  const auto gathered = std::make_shared<Gathered>();
+  for (const auto& worker : workers_) {
+    worker->list_exchanges(exchanges_max, [gathered](std::vector<ExchangeView> list) {
+      const std::lock_guard lock(gathered->mutex);
+      std::ranges::move(list, std::back_inserter(gathered->list));
+      ++gathered->answered;
+      gathered->changed.notify_one();
+    });
+  }
+  std::unique_lock lock(gathered->mutex);
+  gathered->changed.wait_for(lock, exchanges_patience, [&] { return gathered->answered == workers_.size(); });
+  return gathered->list;
+}
+
 std::shared_ptr<const Service::View> Service::view() const {
   const std::lock_guard lock(view_mutex_);
   return view_;
 }
 
+Moment Service::moment() { return {control_.scheduler().now(), control_.scheduler().unix_us() / 1'000'000}; }
+
 int Service::run() {
-  workers_left_ = workers_.size();
-  for (const auto& worker : workers_) worker->start();
-  const auto now = view();
-  for (const SocketAddress& address : now->addresses) log_message(LogLevel::info, "listening on {}", address.to_string());
-  std::size_t servers = 0;
-  for (const PoolOptions& pool : now->options.pools) servers += pool.servers.size();
-  log_message(LogLevel::info, "ready: workers {}, routes {}, pools {}, servers {}", workers_.size(), now->site->routes.size(),
-              now->site->pools.size(), servers);
-  pools_.start();
+  // Names are looked up while the loop runs.
+  control_.post([this] { directory_.prepare(first_->options.pools, [this] { begin(std::move(*first_)); }); });
+  directory_.start();
   control_.run();
   for (const auto& worker : workers_) worker->join();
   log_->stop();
@@ -206,16 +259,57 @@ int Service::run() {
   return exit_code_;
 }
 
-std::expected<void, std::string> Service::reload() {
-  auto options = load_();
-  if (!options) {
-    reloads_refused_.fetch_add(1);
-    return std::unexpected(options.error());
+void Service::begin(Prepared prepared) {
+  if (draining()) return;
+  apply(std::move(prepared));
+  workers_left_ = worker_count_;
+  for (std::uint32_t i = 0; i < worker_count_; ++i) {
+    workers_.push_back(
+        std::make_unique<Worker>(i, view()->site, metrics_->worker(i), log_->channel(i), *limits_, begun_with_.spin, random_seed()));
+    for (const ListeningSocket& socket : listeners_.hand_over(i)) workers_.back()->listen(socket);
   }
-  warn_of_what_needs_a_restart(begun_with_, *options);
-  auto applied = apply(std::move(*options));
-  (applied ? reloads_ : reloads_refused_).fetch_add(1);
-  return applied;
+  for (const auto& worker : workers_) worker->start();
+  pools_.start();
+  const auto now = view();
+  for (const SocketAddress& address : now->addresses) log_message(LogLevel::info, "listening on {}", address.to_string());
+  if (!admin_.where().empty()) log_message(LogLevel::info, "admin API on {}", admin_.where());
+  std::size_t servers = 0;
+  for (const auto& pool : pools_.pools()) servers += pool->servers().size();
+  log_message(LogLevel::info, "ready: workers {}, routes {}, pools {}, servers {}", workers_.size(), now->site->routes.size(),
+              now->site->pools.size(), servers);
+}
+
+std::expected<void, Service::Problems> Service::reload() {
+  const auto refuse = [this](Problems problems) -> std::expected<void, Problems> {
+    refuse_reload(problems);
+    return std::unexpected(std::move(problems));
+  };
+  if (draining() || !view()) return refuse({{.message = "not while it starts or drains"}});
+  auto options = load_(std::nullopt);
+  if (!options) return refuse(options.error());
+  // In the order of time: a reload whose names are looked up quickly has failed or not when this returns.
+  auto refused = std::make_shared<Problems>();
+  directory_.prepare(options->pools, [this, options = *options, refused] {
+    auto prepared = prepare(options);
+    if (!prepared) {
+      refused->push_back({.message = prepared.error()});
+      return refuse_reload(*refused);
+    }
+    warn_of_what_needs_a_restart(begun_with_, options);
+    apply(std::move(*prepared));
+    reloads_.fetch_add(1);
+    publish("reloaded", {{"reloads", reloads_.load()}});
+  });
+  if (!refused->empty()) return std::unexpected(*refused);
+  return {};
+}
+
+void Service::refuse_reload(const Problems& problems) {
+  reloads_refused_.fetch_add(1);
+  std::string text;
+  for (const config::Problem& problem : problems) text += "\n" + config::to_string(problem);
+  log_message(LogLevel::error, "the configuration is not reloaded, the one in use stays:{}", text);
+  publish("reload_refused", {{"problems", text}});
 }
 
 void Service::on_signal(int number) {
@@ -225,9 +319,7 @@ void Service::on_signal(int number) {
     return;
   }
   if (number == SIGHUP) {
-    if (draining()) return log_message(LogLevel::warning, "SIGHUP: not while draining");
-    const auto reloaded = reload();
-    if (!reloaded) log_message(LogLevel::error, "the configuration is not reloaded, the one in use stays: {}", reloaded.error());
+    [[maybe_unused]] const auto reloaded = reload();  // it says what came of it
     return;
   }
   drain();
@@ -239,15 +331,22 @@ void Service::drain() {
     for (const auto& worker : workers_) worker->abort();
     return;
   }
+  if (!view()) return control_.stop();
   const Duration drain = view()->options.timeouts.drain;
   log_message(LogLevel::info, "draining: no new connections; {} for what is under way",
               drain == Duration::max() ? "as long as it takes" : fmt::format("up to {} ms", drain / 1ms));
+  publish("draining", admin::Json::object());
+  directory_.stop();
   pools_.stop();
   for (const auto& worker : workers_) {
     worker->drain([this] {
-      if (workers_left_.fetch_sub(1) == 1) control_.stop();
+      if (workers_left_.fetch_sub(1) == 1) control_.post([this] { end(); });
     });
   }
+}
+
+void Service::end() {
+  admin_.stop([this] { control_.stop(); });
 }
 
 MetricsSnapshot Service::metrics() const {

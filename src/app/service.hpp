@@ -11,8 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "app/admin_server.hpp"
+#include "app/control.hpp"
+#include "app/directory.hpp"
 #include "app/listeners.hpp"
 #include "app/worker.hpp"
+#include "config/load.hpp"
 #include "config/options.hpp"
 #include "net/epoll_loop.hpp"
 #include "observe/access_log.hpp"
@@ -23,20 +27,18 @@ namespace steelyard {
 
 class Service {
  public:
-  // The configuration as it is now, checked; or what is wrong with it, a line for each problem.
-  using Load = std::function<std::expected<Options, std::string>()>;
+  using Problems = std::vector<config::Problem>;
+  // The configuration as it is now, or this text as one, checked; or all that is wrong with it.
+  using Load = std::function<std::expected<Options, Problems>(std::optional<std::string_view> text)>;
 
-  // Opens the log, resolves the servers and binds the listeners; the sentence says what failed and what to do. `load` is asked again for
-  // each reload.
+  // Opens the log and binds the listeners; the sentence says what failed and what to do. `load` is asked again for each reload.
   static std::expected<std::unique_ptr<Service>, std::string> open(Options options, Load load);
   ~Service();
 
   // Runs until SIGTERM or SIGINT has drained it. A second signal ends it at once. Returns the exit code.
   int run();
-  // Loads the configuration again and goes by it from now on; nothing is changed when it has a problem. On the control thread.
-  std::expected<void, std::string> reload();
 
-  // For status pages, from any thread.
+  // From any thread.
   struct View {
     Options options;
     std::shared_ptr<const Site> site;
@@ -47,17 +49,43 @@ class Service {
   [[nodiscard]] MetricsSnapshot metrics() const;
   [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
 
+  // On the control thread, for Control.
+  [[nodiscard]] std::expected<Options, Problems> load(std::optional<std::string_view> text) const { return load_(text); }
+  // Loads the configuration again and goes by it from now on, once names that nobody knows are looked up; nothing is changed when it has a
+  // problem.
+  std::expected<void, Problems> reload();
+  // There was a problem with one.
+  void refuse_reload(const Problems& problems);
+  void publish(std::string_view type, admin::Json data) { admin_.events().publish(type, std::move(data)); }
+  [[nodiscard]] std::uint64_t last_event_id() { return admin_.events().last_id(); }
+  // What is under way on all workers, or on those that answer soon.
+  [[nodiscard]] std::vector<ExchangeView> exchanges() const;
+  [[nodiscard]] Moment moment();
+
  private:
   class Signals;
 
   Service(Options options, Load load);
+  // A configuration of which nothing can fail any more.
+  struct Prepared {
+    Options options;
+    Listeners::Change listeners;
+    AdminServer::Prepared admin;
+  };
+
   std::expected<void, std::string> open_log();
-  std::expected<void, std::string> apply(Options options);
-  [[nodiscard]] std::expected<std::vector<WantedPool>, std::string> find_servers(const Options& options) const;
-  void build_workers();
+  std::expected<Prepared, std::string> prepare(Options options);
+  void apply(Prepared prepared);
+  [[nodiscard]] std::vector<WantedPool> wanted_pools() const;
+  void begin(Prepared prepared);
   void cut(const std::shared_ptr<Server>& server);
+  void on_servers_changed(const std::set<std::string>& pools);
+  void on_expired(const Registry::Expired& expired);
+  [[nodiscard]] bool is_gone(std::string_view pool, std::string_view id) const;
+  void on_state(const Pool& pool, const Server& server);
   void on_signal(int number);
   void drain();
+  void end();
 
   const std::uint32_t worker_count_;
   const Options begun_with_;
@@ -72,7 +100,11 @@ class Service {
   EpollLoop control_;
   EpollConnector connector_{control_};
   PoolSet pools_;
+  Directory directory_;
+  Control admin_control_{*this, directory_, pools_};
+  AdminServer admin_{control_, admin_control_};
   Listeners listeners_;
+  std::optional<Prepared> first_;  // until it has begun
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Signals> signals_;
   std::atomic<bool> draining_{false};

@@ -1,10 +1,8 @@
 #include "app/status.hpp"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 namespace steelyard {
-namespace {
 
 using Json = nlohmann::ordered_json;
 
@@ -46,6 +44,8 @@ Json describe(const Server& server) {
           {"connections_idle", idle}};
 }
 
+namespace {
+
 std::size_t servers_up(const Pool& pool) {
   std::size_t up = 0;
   for (const auto& server : pool.servers()) up += server->takes_traffic() ? 1 : 0;
@@ -66,45 +66,47 @@ Site::Page health(Service& service) {
   return {draining ? 503 : 200, Json{{"status", status}, {"pools", pools}}.dump() + "\n"};
 }
 
-Site::Page status(Service& service) {
+}  // namespace
+
+Json describe(const Pool& pool) {
+  Json servers = Json::array();
+  for (const auto& server : pool.servers()) servers.push_back(describe(*server));
+  // Those that were removed and have something to finish.
+  for (const auto& server : pool.leaving()) {
+    if (server->load.active.load(std::memory_order_relaxed) != 0) servers.push_back(describe(*server));
+  }
+  return {{"name", pool.name()},
+          {"algorithm", name(pool.options()->algorithm)},
+          {"servers_up", servers_up(pool)},
+          {"queued", pool.queued()},
+          {"servers", servers}};
+}
+
+Json describe(const Service& service) {
   const auto view = service.view();
   const MetricsSnapshot metrics = service.metrics();
   Json pools = Json::array();
-  for (const auto& pool : view->site->pools) {
-    Json servers = Json::array();
-    for (const auto& server : pool->servers()) servers.push_back(describe(*server));
-    // Those that were removed and have something to finish.
-    for (const auto& server : pool->leaving()) {
-      if (server->load.active.load(std::memory_order_relaxed) != 0) servers.push_back(describe(*server));
-    }
-    pools.push_back({{"name", pool->name()},
-                     {"algorithm", name(pool->options()->algorithm)},
-                     {"servers_up", servers_up(*pool)},
-                     {"queued", pool->queue().size()},
-                     {"servers", servers}});
-  }
+  for (const auto& pool : view->site->pools) pools.push_back(describe(*pool));
   Json listeners = Json::array();
   for (const SocketAddress& address : view->addresses) listeners.push_back(address.to_string());
-  const Json body{{"status", service.draining() ? "draining" : "running"},
-                  {"version", STEELYARD_VERSION},
-                  {"uptime_seconds", std::chrono::duration<double>(metrics.uptime).count()},
-                  {"workers", service.worker_count()},
-                  {"listeners", listeners},
-                  {"connections",
-                   {{"clients", metrics.client_connections},
-                    {"clients_idle", metrics.client_connections_idle},
-                    {"servers", metrics.server_connections},
-                    {"servers_idle", metrics.server_connections_idle}}},
-                  {"exchanges_active", metrics.exchanges_active},
-                  {"pools", pools}};
-  return {200, body.dump(2) + "\n"};
+  return {{"status", service.draining() ? "draining" : "running"},
+          {"version", STEELYARD_VERSION},
+          {"uptime_seconds", std::chrono::duration<double>(metrics.uptime).count()},
+          {"workers", service.worker_count()},
+          {"listeners", listeners},
+          {"connections",
+           {{"clients", metrics.client_connections},
+            {"clients_idle", metrics.client_connections_idle},
+            {"servers", metrics.server_connections},
+            {"servers_idle", metrics.server_connections_idle}}},
+          {"exchanges_active", metrics.exchanges_active},
+          {"reloads", metrics.reloads},
+          {"pools", pools}};
 }
-
-}  // namespace
 
 Site::Page status_page(Service& service, std::string_view path) {
   if (path == "/__health__") return health(service);
-  if (path == "/__status__") return status(service);
+  if (path == "/__status__") return {200, describe(service).dump(2) + "\n"};
   if (!service.view()->options.metrics)
     return {404, Json{{"error", "metrics are off: set metrics (enable_metrics) to true"}}.dump() + "\n"};
   return {200, metrics_json(service.metrics())};

@@ -1,7 +1,6 @@
 #include "app/worker.hpp"
 
 #include <utility>
-#include <vector>
 
 namespace steelyard {
 
@@ -50,6 +49,16 @@ void Worker::use(std::shared_ptr<const Site> site, std::function<void()> done) {
 void Worker::cut(std::shared_ptr<const Server> server) {
   loop_.post([this, server = std::move(server)] {
     frontend_.visit_exchanges([&](const Exchange& exchange) { HttpProxy::cut(exchange, *server); });
+  });
+}
+
+void Worker::list_exchanges(std::size_t most, std::function<void(std::vector<ExchangeView>)> done) {
+  loop_.post([this, most, done = std::move(done)] {
+    std::vector<ExchangeView> list;
+    frontend_.visit_exchanges([&](const Exchange& exchange) {
+      if (list.size() < most) list.push_back(HttpProxy::describe(exchange, loop_.scheduler().now()));
+    });
+    done(std::move(list));
   });
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "net/epoll_loop.hpp"
 #include "net/epoll_net.hpp"
@@ -40,6 +41,8 @@ class Worker {
   void use(std::shared_ptr<const Site> site, std::function<void()> done);
   // Ends what is under way at a server.
   void cut(std::shared_ptr<const Server> server);
+  // What is under way, at most so many; `done` is called on the worker's thread.
+  void list_exchanges(std::size_t most, std::function<void(std::vector<ExchangeView>)> done);
   // Ends in order; `done` is called on the worker's thread when nothing is left.
   void drain(std::function<void()> done);
   void abort();

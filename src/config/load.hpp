@@ -13,11 +13,11 @@
 namespace steelyard::config {
 
 struct Problem {
-  std::string file;
+  std::string file{};
   int line = 0;  // from 1; 0 when the file as a whole is meant
   int column = 0;
-  std::string path;     // of the key: "pools.api.servers[0].weight"; may be empty
-  std::string message;  // what was found, what is allowed, the nearest spelling, what to do
+  std::string path{};     // of the key: "pools.api.servers[0].weight"; may be empty
+  std::string message{};  // what was found, what is allowed, the nearest spelling, what to do
 };
 
 // "file:line:column: path: message"

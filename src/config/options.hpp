@@ -9,6 +9,7 @@
 #include "proxy/options.hpp"
 #include "session/options.hpp"
 #include "upstream/options.hpp"
+#include "upstream/resolve_options.hpp"
 
 namespace steelyard {
 
@@ -35,6 +36,7 @@ struct Options {
   std::vector<RouteOptions> routes;
   std::vector<PoolOptions> pools;
   std::optional<AdminOptions> admin;
+  ResolveOptions resolve;
 };
 
 }  // namespace steelyard

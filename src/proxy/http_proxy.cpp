@@ -75,6 +75,23 @@ void HttpProxy::cut(const Exchange& exchange, const Server& server) {
   trip->connection->stream().break_off();
 }
 
+ExchangeView HttpProxy::describe(const Exchange& exchange, Instant now) {
+  ExchangeView view{.client = exchange.client,
+                    .method = std::string(exchange.method_text),
+                    .host = std::string(exchange.authority),
+                    .target = std::string(exchange.target),
+                    .age = now - exchange.start};
+  const auto* const trip = static_cast<const Trip*>(exchange.context);
+  if (trip == nullptr) return view;
+  view.request_id = trip->request_id;
+  if (trip->route != nullptr) view.route = trip->route->name;
+  if (trip->pool != nullptr) view.pool = trip->pool->pool().name();
+  if (trip->place) view.server = trip->server().id;
+  view.tries = trip->tries;
+  view.status = trip->status;
+  return view;
+}
+
 HttpProxy::Trip::Trip(Exchange& of, HttpProxy& proxy) : exchange(of), view(*proxy.view_) {
   ++view.users;
   exchange.context = this;

@@ -26,6 +26,21 @@
 
 namespace steelyard {
 
+// An exchange under way, for people.
+struct ExchangeView {
+  SocketAddress client;
+  std::string method{};
+  std::string host{};
+  std::string target{};
+  std::string request_id{};
+  std::string route{};
+  std::string pool{};
+  std::string server{};
+  unsigned tries = 0;
+  unsigned status = 0;  // of the answer; 0: there is none yet
+  Duration age{0};
+};
+
 class HttpProxy final : public ExchangeHandler {
  public:
   // `log` may be nullptr.
@@ -40,6 +55,7 @@ class HttpProxy final : public ExchangeHandler {
   void use(std::shared_ptr<const Site> site);
   // Ends what an exchange under way has at `server`, if it is there: the deadline of a server that is to go has passed.
   static void cut(const Exchange& exchange, const Server& server);
+  [[nodiscard]] static ExchangeView describe(const Exchange& exchange, Instant now);
 
  private:
   static constexpr std::size_t tries_max = 8;

@@ -98,6 +98,7 @@ class Pool {
   // Where round robin and ties go on: one for all workers, so that picks alternate over the whole process.
   std::atomic<std::uint64_t>& cursor() { return cursor_; }
   WaitQueue& queue() { return queue_; }
+  [[nodiscard]] std::uint32_t queued() const { return queue_.size(); }
   // Whether there is any limit on the number of exchanges.
   [[nodiscard]] bool limited() const { return limited_.load(std::memory_order_relaxed); }
   // Counts an exchange of a pool that may have so many.

@@ -1,6 +1,7 @@
 #include "upstream/pool_set.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 namespace steelyard {
@@ -17,7 +18,8 @@ struct PoolSet::Watch {
   OutlierDetector detector;
   HealthOptions checks;  // those of the prober
   std::unique_ptr<Prober> prober;
-  std::vector<std::unique_ptr<Prober>> ending;  // told to stop
+  std::vector<std::unique_ptr<Prober>> ending;         // told to stop
+  std::unordered_map<const Server*, unsigned> states;  // as they were told last
   bool wanted = true;
   bool over = false;  // nothing is left of it
 
@@ -35,8 +37,8 @@ struct PoolSet::Watch {
   }
 };
 
-PoolSet::PoolSet(Connector& connector, std::uint32_t workers, std::uint64_t seed, Cut cut)
-    : connector_(connector), workers_(workers), prng_(seed), cut_(std::move(cut)), fiber_(connector.scheduler(), *this) {}
+PoolSet::PoolSet(Connector& connector, std::uint32_t workers, std::uint64_t seed, Listener listener)
+    : connector_(connector), workers_(workers), prng_(seed), listener_(std::move(listener)), fiber_(connector.scheduler(), *this) {}
 
 PoolSet::~PoolSet() { SY_ASSERT(!running()); }
 
@@ -55,6 +57,14 @@ void PoolSet::configure(std::vector<WantedPool> wanted) {
     if (watch->wanted || watch->pool->servers().empty()) continue;
     watch->pool->configure(*watch->pool->options(), {}, moment());
     watch->end_prober();
+  }
+}
+
+void PoolSet::configure_servers(std::string_view pool, std::span<const PoolServer> servers) {
+  for (const auto& watch : watches_) {
+    if (!watch->wanted || watch->pool->name() != pool) continue;
+    watch->pool->configure(*watch->pool->options(), servers, moment());
+    if (watching_) follow(*watch);
   }
 }
 
@@ -100,12 +110,25 @@ void PoolSet::follow(Watch& watch) {
   watch.prober->start();
 }
 
+void PoolSet::tell_states(Watch& watch) const {
+  std::unordered_map<const Server*, unsigned> states;
+  for (const auto& server : watch.pool->servers()) {
+    const unsigned holds = server->load.holds.load(std::memory_order_relaxed);
+    const unsigned state = holds | (static_cast<unsigned>(server->health()) << 8U);
+    const auto before = watch.states.find(server.get());
+    if (before == watch.states.end() ? holds != 0 : before->second != state) listener_.on_state(*watch.pool, *server);
+    states.emplace(server.get(), state);
+  }
+  watch.states = std::move(states);
+}
+
 Task<void> PoolSet::tend() {
   while (fiber_.cause() == Cause::none) {
     fiber_.set_deadline(connector_.scheduler().now() + tend_interval);
     co_await until_deadline();
     for (const auto& watch : watches_) {
-      for (const auto& server : watch->pool->take_overdue(connector_.scheduler().now())) cut_(server);
+      for (const auto& server : watch->pool->take_overdue(connector_.scheduler().now())) listener_.cut(server);
+      tell_states(*watch);
       std::erase_if(watch->ending, [](const auto& prober) { return !prober->running(); });
       if (watch->wanted || watch->over || !watch->pool->leaving().empty()) continue;
       watch->over = true;

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,14 +27,20 @@ struct WantedPool {
 
 class PoolSet final : private Fiber::Owner {
  public:
-  // Ends on each worker what is under way at that server.
-  using Cut = std::function<void(const std::shared_ptr<Server>& server)>;
+  struct Listener {
+    // What is under way at that server is to be ended on each worker.
+    std::function<void(const std::shared_ptr<Server>& server)> cut;
+    // Whether it takes traffic, or why not, is another than it was a moment ago.
+    std::function<void(const Pool& pool, const Server& server)> on_state;
+  };
 
-  PoolSet(Connector& connector, std::uint32_t workers, std::uint64_t seed, Cut cut);
+  PoolSet(Connector& connector, std::uint32_t workers, std::uint64_t seed, Listener listener);
   ~PoolSet();
 
   // In this order from now on. Pools are known by their names.
   void configure(std::vector<WantedPool> pools);
+  // The servers of one of them have changed.
+  void configure_servers(std::string_view pool, std::span<const PoolServer> servers);
   [[nodiscard]] const std::vector<std::shared_ptr<Pool>>& pools() const { return pools_; }
   [[nodiscard]] std::shared_ptr<Pool> find(std::string_view name) const;
 
@@ -48,6 +55,7 @@ class PoolSet final : private Fiber::Owner {
 
   Watch& watch_of(const std::string& name);
   void follow(Watch& watch);
+  void tell_states(Watch& watch) const;
   Task<void> tend();
   [[nodiscard]] Moment moment() const;
   void on_finished(Fiber& /*fiber*/) override {}
@@ -55,7 +63,7 @@ class PoolSet final : private Fiber::Owner {
   Connector& connector_;
   const std::uint32_t workers_;
   Prng prng_;
-  Cut cut_;
+  Listener listener_;
   std::vector<std::shared_ptr<Pool>> pools_;
   std::vector<std::unique_ptr<Watch>> watches_;  // of these, and of pools that are to go
   bool watching_ = false;
