@@ -173,7 +173,7 @@ std::optional<Refusal> check_registered_address(const RegistrationOptions& regis
   if (server.port < registration.port_min || server.port > registration.port_max) {
     return refuse(
         fmt::format("the port {} is not one of those that this pool takes registrations for ({} to {}): listen on one of them, "
-                    "or change the ports of its registration",
+                    "or change registration.ports",
                     server.port, registration.port_min, registration.port_max));
   }
   return std::nullopt;

@@ -261,7 +261,10 @@ std::string spell_state(const RegistryState& state) {
   }
   const Json json{{"revision", state.revision}, {"pools", std::move(pools)}};
   // What is not UTF-8 was checked before it came here; losing all for one such byte would be worse than losing the byte.
-  const std::string content = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return frame_state(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+std::string frame_state(std::string_view content) {
   return fmt::format("{}{}{}{}{}{}{}", version_part, version, digest_part, sha256(content), state_part, content, end_part);
 }
 

@@ -17,6 +17,8 @@ namespace steelyard {
 inline constexpr std::size_t state_bytes_max = std::size_t{64} * 1024 * 1024;
 
 [[nodiscard]] std::string spell_state(const RegistryState& state);
+// What stands after "state" in its frame: version, checksum and end.
+[[nodiscard]] std::string frame_state(std::string_view content);
 // The state, or what is wrong with the text, as the end of "the file …". Nothing escapes, whatever the text is.
 [[nodiscard]] std::expected<RegistryState, std::string> parse_state(std::string_view text);
 

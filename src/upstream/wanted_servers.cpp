@@ -157,9 +157,13 @@ void WantedServers::store(WantedServer server) {
     }
     return;
   }
-  leases_.end(id);
-  if (server.lease) leases_.renew(id, server.lease->length, server.lease->expires);
-  added_[id] = std::move(server);
+  WantedServer& added = added_[id];
+  if (!server.lease) {
+    leases_.end(id);
+  } else if (!added.lease || added.lease->expires != server.lease->expires) {
+    leases_.renew(id, server.lease->length, server.lease->expires);
+  }
+  added = std::move(server);
 }
 
 void WantedServers::remove(std::string_view id, std::uint64_t revision) {

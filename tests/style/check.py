@@ -30,6 +30,7 @@ PARSERS = {
     "src/load/replay.hpp": "load_inputs",
     "src/load/url.hpp": "load_inputs",
     "src/net/address.hpp": "config_loader",
+    "src/upstream/state_text.hpp": "state_text",
     "src/wire/http/path.hpp": "path",
     "src/wire/http1/chunked_decoder.hpp": "chunked_decoder",
     "src/wire/http1/field_line.hpp": "request_parser",

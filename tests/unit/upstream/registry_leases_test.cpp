@@ -296,6 +296,18 @@ TEST_F(Leases, at_most_the_share_goes_when_staggered_heartbeats_stop) {
   EXPECT_EQ(overdue(), 10U);
 }
 
+TEST_F(Leases, an_overdue_server_that_is_changed_stays_overdue) {
+  enter_many(4);
+  later(30s);
+  expire();
+  registry.change("app", "s0", {.weight = 3}, {});
+  EXPECT_TRUE(at("s0").lease->overdue);
+  EXPECT_TRUE(registry.expire(moment(), {}).empty());
+  for (const char* id : {"s1", "s2"}) EXPECT_TRUE(renew(id));
+  later(1s);
+  EXPECT_EQ(expire(), (Ids{"s0", "s3"}));
+}
+
 TEST_F(Leases, an_overdue_id_can_be_taken_over) {
   enter_many(4);
   later(30s);

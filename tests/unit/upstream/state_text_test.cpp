@@ -1,11 +1,8 @@
 // What outlives a restart as text: all of it comes back, and nothing else does.
 #include "upstream/state_text.hpp"
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -49,16 +46,6 @@ RegistryState full_state() {
   return state;
 }
 
-// A file with this content and a checksum that fits.
-std::string signed_text(const std::string& content) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  EVP_Digest(content.data(), content.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return R"({"version":1,"sha256":")" + hex + R"(","state":)" + content + "}\n";
-}
-
 std::string content_of(const std::string& text) {
   const std::size_t begin = text.find(R"("state":)") + 8;
   return text.substr(begin, text.size() - begin - 2);
@@ -79,7 +66,7 @@ TEST(StateText, is_json) {
   EXPECT_EQ(json["version"], 1);
   EXPECT_EQ(json["state"]["revision"], 99);
   EXPECT_EQ(json["state"]["pools"].size(), 2U);
-  EXPECT_EQ(spell_state(full_state()), signed_text(content_of(spell_state(full_state()))));
+  EXPECT_EQ(spell_state(full_state()), frame_state(content_of(spell_state(full_state()))));
 }
 
 TEST(StateText, refuses_it_cut_short_anywhere) {
@@ -116,7 +103,7 @@ TEST(StateText, says_that_a_newer_version_is_newer) {
 
 TEST(StateText, refuses_content_that_fits_its_checksum_and_nothing_else) {
   const std::string good = content_of(spell_state(full_state()));
-  ASSERT_TRUE(parse_state(signed_text(good)));
+  ASSERT_TRUE(parse_state(frame_state(good)));
   const auto with = [&](std::string_view from, std::string_view to) {
     std::string changed = good;
     const std::size_t place = changed.find(from);
@@ -159,17 +146,17 @@ TEST(StateText, refuses_content_that_fits_its_checksum_and_nothing_else) {
            std::string(R"({"pools":[1],"revision":1})"),
            std::string(R"({"pools":[{}],"revision":1})"),
        }) {
-    EXPECT_FALSE(parse_state(signed_text(content))) << content;
+    EXPECT_FALSE(parse_state(frame_state(content))) << content;
   }
 }
 
 TEST(StateText, depth_is_bounded) {
   constexpr std::size_t depth = 2'000'000;
-  EXPECT_FALSE(parse_state(signed_text(std::string(depth, '['))));
-  EXPECT_FALSE(parse_state(signed_text(std::string(depth, '[') + std::string(depth, ']'))));
+  EXPECT_FALSE(parse_state(frame_state(std::string(depth, '['))));
+  EXPECT_FALSE(parse_state(frame_state(std::string(depth, '[') + std::string(depth, ']'))));
   std::string objects;
   for (std::size_t i = 0; i < depth; ++i) objects += R"({"a":)";
-  EXPECT_FALSE(parse_state(signed_text(objects + "1" + std::string(depth, '}'))));
+  EXPECT_FALSE(parse_state(frame_state(objects + "1" + std::string(depth, '}'))));
 }
 
 }  // namespace
