@@ -206,9 +206,11 @@ Task<void> Api::send(Exchange& exchange, const Answer& answer) {
   HeadBuilder head(scratch_.head());
   write_answer_head(head, exchange, answer, Coding::length, date());
   exchange.response_started = true;
-  auto sent = exchange.response.send(head.view());
   const bool has_body = exchange.method != http::Method::head && answer.status != 204 && answer.status != 304;
-  if (sent && has_body) sent = exchange.response.send(std::string_view(answer.body));
+  const bool in_one = has_body && head.view().size() + answer.body.size() <= Scratch::head_bytes;
+  if (in_one) head.text(answer.body);
+  auto sent = exchange.response.send(head.view());
+  if (sent && has_body && !in_one) sent = exchange.response.send(std::string_view(answer.body));
   if (!sent) exchange.broken_off = true;
   co_await flush(exchange);
 }

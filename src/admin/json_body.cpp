@@ -50,7 +50,7 @@ class TreeBuilder final : public nlohmann::json_sax<Library> {
   [[nodiscard]] Node take() { return std::move(root_); }
   [[nodiscard]] const std::string& wrong() const { return wrong_; }
 
-  bool null() override { return add({}); }
+  bool null() override { return add(make(NodeKind::null)); }
   bool boolean(bool value) override { return add(scalar(value ? "true" : "false")); }
   bool number_integer(number_integer_t value) override { return add(scalar(fmt::format("{}", value))); }
   bool number_unsigned(number_unsigned_t value) override { return add(scalar(fmt::format("{}", value))); }
@@ -80,9 +80,16 @@ class TreeBuilder final : public nlohmann::json_sax<Library> {
   }
 
  private:
-  static Node scalar(std::string text) {
+  // Without a place, which the library does not tell.
+  static Node make(NodeKind kind) {
     Node node;
-    node.kind = NodeKind::scalar;
+    node.kind = kind;
+    node.line = node.column = 0;
+    return node;
+  }
+
+  static Node scalar(std::string text) {
+    Node node = make(NodeKind::scalar);
     node.text = std::move(text);
     return node;
   }
@@ -94,9 +101,7 @@ class TreeBuilder final : public nlohmann::json_sax<Library> {
 
   bool open(NodeKind kind) {
     if (open_.size() == json_depth_max) return refuse(fmt::format("it is nested deeper than {} levels", json_depth_max));
-    Node node;
-    node.kind = kind;
-    open_.push_back(std::move(node));
+    open_.push_back(make(kind));
     return true;
   }
 

@@ -310,6 +310,13 @@ TEST_F(ApiTest, does_nothing_for_a_client_that_leaves_before_its_body_is_complet
   EXPECT_EQ(control.calls, Calls{});
 }
 
+TEST_F(ApiTest, sends_an_answer_that_is_larger_than_its_memory) {
+  control.configured = std::string(300'000, 'x');
+  const Response response = ask("GET", "/v1/configuration");
+  EXPECT_EQ(response.body, control.configured);
+  EXPECT_EQ(response.field("Content-Length"), "300000");
+}
+
 TEST_F(ApiTest, answers_500_where_something_throws) {
   control.throws = true;
   const Response response = ask("GET", "/v1/status");

@@ -156,6 +156,8 @@ TEST_F(EventStreamTest, ends_in_order_when_the_log_is_closed) {
   EXPECT_TRUE(sent.ends_with("0\r\n\r\n"));
   EXPECT_EQ(api.streams(), 0U);
   EXPECT_EQ(read_response(open().take_sent()).status, 503);
+  publish(2);
+  EXPECT_EQ(events.last_id(), 1U);
 }
 
 TEST_F(EventStreamTest, are_bounded_in_number) {

@@ -36,7 +36,7 @@ class FakeControl final : public Control {
   Json listeners() const override { return show("listeners"); }
   Json routes() const override { return show("routes"); }
   Json exchanges() const override { return show("exchanges"); }
-  std::string configuration() const override { return "listeners: []\n"; }
+  std::string configuration() const override { return configured; }
   std::expected<Json, Refusal> pool(std::string_view pool) const override {
     if (!servers_.contains(std::string(pool))) return std::unexpected(no_pool(pool));
     return Json{{"pool", pool}};
@@ -112,6 +112,7 @@ class FakeControl final : public Control {
   Problems problems;
   std::uint32_t exchanges_active = 0;
   bool throws = false;
+  std::string configured = "listeners: []\n";
 
  private:
   template <typename... Arguments>

@@ -212,6 +212,8 @@ TEST_F(ApiTest, names_the_field_that_is_wrong_and_the_nearest_that_is_known) {
     EXPECT_EQ(response.code(), "invalid");
     EXPECT_EQ(response.error_field(), field) << body;
     EXPECT_NE(response.message().find(words), std::string::npos) << response.message();
+    EXPECT_TRUE(response.message().starts_with(field)) << response.message();
+    EXPECT_FALSE(response.json()["error"]["problems"][0].contains("line"));
   }
   EXPECT_EQ(ask("PATCH", server_a, R"({"address": "a:1"})").status, 422);
   EXPECT_EQ(ask("PATCH", server_a, R"({"forced": "dwon"})").error_field(), "forced");
