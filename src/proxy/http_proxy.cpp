@@ -239,11 +239,11 @@ void HttpProxy::settle(Trip& trip, const Result<void>& result) {
     trip.outcome = cut ? Outcome::truncated : Outcome::client_gone;
     exchange.broken_off = true;
   }
-  if (trip.failure != nullptr) return;
   if (trip.cut) {
     trip.failure = "cut: the server was to go, and the deadline for what was under way there has passed";
     return;
   }
+  if (trip.failure != nullptr) return;
   trip.failure = cut ? "cut at the end of the drain" : by_client ? "the client went away" : answer_to(error).reason;
 }
 
