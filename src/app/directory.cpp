@@ -37,7 +37,11 @@ PoolServer found_server(const WantedServer& wanted, const ResolvedServer& found)
 }  // namespace
 
 Directory::Directory(EpollLoop& loop, ResolveOptions resolve, std::uint64_t seed, Listener listener)
-    : scheduler_(loop.scheduler()), listener_(std::move(listener)), resolver_(loop, std::move(resolve), seed), fiber_(scheduler_, *this) {}
+    : scheduler_(loop.scheduler()),
+      listener_(std::move(listener)),
+      family_(resolve.family),
+      resolver_(loop, std::move(resolve), seed),
+      fiber_(scheduler_, *this) {}
 
 void Directory::prepare(std::span<const PoolOptions> pools, std::function<void()> then) {
   if (waiting_) log_message(LogLevel::info, "a newer configuration has come while names were looked up: the one before is dropped");
@@ -64,6 +68,10 @@ void Directory::keep_in(const std::string& path) {
   auto saved = file_->read(moment().unix_s);
   if (!saved) {
     log_message(LogLevel::error, "{}", saved.error().message);
+    if (!saved.error().set_aside) {
+      log_message(LogLevel::error, "changes made at run time are not saved, so that {} stays as it is until that is mended", path);
+      file_.reset();
+    }
   } else if (*saved) {
     for (const std::string& sentence : registry_.restore(**saved, moment())) log_message(LogLevel::warning, "{}", sentence);
     saved_revision_ = registry_.revision();
@@ -93,14 +101,14 @@ std::vector<PoolServer> Directory::servers(std::string_view pool) const {
     }
     const auto name = names_.find(key_of(wanted.options));
     if (name == names_.end()) continue;
-    for (const ResolvedServer& found : name->second->report().servers) servers.push_back(found_server(wanted, found));
+    for (const ResolvedServer& found : name->second.watch->report().servers) servers.push_back(found_server(wanted, found));
   }
   return servers;
 }
 
 std::string Directory::problem_with(const ServerOptions& server) const {
   const auto name = names_.find(key_of(server));
-  return name == names_.end() ? "" : name->second->report().problem;
+  return name == names_.end() ? "" : name->second.watch->report().problem;
 }
 
 void Directory::changed(std::string_view pool, When when) {
@@ -114,7 +122,8 @@ void Directory::changed(std::string_view pool, When when) {
 void Directory::watch(const ServerOptions& server) {
   const std::string key = key_of(server);
   if (names_.contains(key)) return;
-  names_.emplace(key, resolver_.watch({server.host, server.port}, [this, key](const NameReport& report) { on_report(key, report); }));
+  Name& name = names_[key];
+  name.watch = resolver_.watch({server.host, server.port, family_}, [this, key](const NameReport& report) { on_report(key, report); });
 }
 
 // Those that somebody needs, and no others.
@@ -131,11 +140,15 @@ void Directory::watch_names() {
 }
 
 void Directory::on_report(const std::string& key, const NameReport& report) {
-  if (!report.problem.empty()) {
+  Name& name = names_.find(key)->second;
+  const std::string problem = std::exchange(name.problem, report.problem);
+  const std::string warning = std::exchange(name.warning, report.warning);
+  if (report.problem.empty() && !problem.empty()) log_message(LogLevel::info, "server {}: its name is found again", key);
+  if (!report.problem.empty() && report.problem != problem) {
     log_message(LogLevel::warning, "server {}: its name could not be looked up: {}; {}", key, report.problem,
                 report.servers.empty() ? "it has no address until that succeeds" : "the addresses that are known stay");
   }
-  if (!report.warning.empty()) log_message(LogLevel::warning, "server {}: {}", key, report.warning);
+  if (!report.warning.empty() && report.warning != warning) log_message(LogLevel::warning, "server {}: {}", key, report.warning);
   if (report.servers_changed) {
     for (const PoolOptions& pool : pools_) {
       const auto servers = registry_.servers(pool.name);
@@ -151,7 +164,7 @@ void Directory::on_report(const std::string& key, const NameReport& report) {
 void Directory::go_on_if_known() {
   if (!waiting_) return;
   const bool known = std::ranges::all_of(waiting_->names, [&](const std::string& key) {
-    const NameReport& report = names_.find(key)->second->report();
+    const NameReport& report = names_.find(key)->second.watch->report();
     return !report.servers.empty() || !report.problem.empty();
   });
   if (!known && scheduler_.now() < waiting_->until) return;

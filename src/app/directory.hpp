@@ -58,6 +58,11 @@ class Directory final : private Fiber::Owner {
   void changed(std::string_view pool, When when);
 
  private:
+  struct Name {
+    std::unique_ptr<NameWatch> watch;
+    std::string problem;  // as they were told
+    std::string warning;
+  };
   struct Waiting {
     std::set<std::string> names;
     Instant until;
@@ -78,8 +83,9 @@ class Directory final : private Fiber::Owner {
   Listener listener_;
   Registry registry_;
   std::vector<PoolOptions> pools_;
+  const NameFamily family_;
   Resolver resolver_;
-  std::map<std::string, std::unique_ptr<NameWatch>, std::less<>> names_;  // by "host:port"
+  std::map<std::string, Name, std::less<>> names_;  // by "host:port"
   std::optional<Waiting> waiting_;
   std::set<std::string> changed_;  // pools, to be told of
   std::optional<StateFile> file_;

@@ -10,7 +10,7 @@
 namespace steelyard::config {
 namespace {
 
-constexpr std::array<std::string_view, 3> needs_restart{"workers", "spin", "log"};
+constexpr std::array<std::string_view, 4> needs_restart{"workers", "spin", "log", "resolve"};
 
 // The paths at which two values differ, as deep as both are maps.
 void find_differences(const Json& before, const Json& after, const std::string& path, std::vector<std::string>& paths) {

@@ -10,18 +10,21 @@ namespace steelyard::config {
 namespace {
 
 Section<ServerOptions> server_table() {
-  return {"an address, or a map with the keys of a server",
-          {
-              required<ServerOptions>("address", SY_AT(), ServerAddress{}, "Where the server is; a name is resolved."),
-              key<ServerOptions>("weight", SY_AT(.weight), count(0, weight_max),
-                                 "Its share of the pool's load, in proportion to the others'; 0: no new traffic but that of its sessions."),
-              key<ServerOptions>("backup", SY_AT(.backup), Switch{}, "Whether it takes traffic only while no other server can."),
-              key<ServerOptions>("active_max", SY_AT(.active_max), Optional<Count<std::uint32_t>>{concurrency()},
-                                 "Exchanges under way here, over all workers.", "`concurrency.per_server_max`"),
-              key<ServerOptions>("id", SY_AT(.id), NonEmpty<Text>{{"a name of letters, digits and . _ - : [ ]", check_server_id}},
-                                 "What logs and metrics call it; once in a pool.", "the address"),
-              key<ServerOptions>("labels", SY_AT(.labels), NonEmpty<Labels>{}, "Names and values of your own.", "none"),
-          }};
+  return {
+      "an address, or a map with the keys of a server",
+      {
+          required<ServerOptions>(
+              "address", SY_AT(), ServerAddress{},
+              "Where the server is. A name stands for all of its addresses, and `_http._tcp.example.com` for what its SRV records say."),
+          key<ServerOptions>("weight", SY_AT(.weight), count(0, weight_max),
+                             "Its share of the pool's load, in proportion to the others'; 0: no new traffic but that of its sessions."),
+          key<ServerOptions>("backup", SY_AT(.backup), Switch{}, "Whether it takes traffic only while no other server can."),
+          key<ServerOptions>("active_max", SY_AT(.active_max), Optional<Count<std::uint32_t>>{concurrency()},
+                             "Exchanges under way here, over all workers.", "`concurrency.per_server_max`"),
+          key<ServerOptions>("id", SY_AT(.id), NonEmpty<Text>{{"a name of letters, digits and . _ - : [ ]", check_server_id}},
+                             "What logs and metrics call it; once in a pool.", "the address"),
+          key<ServerOptions>("labels", SY_AT(.labels), NonEmpty<Labels>{}, "Names and values of your own.", "none"),
+      }};
 }
 
 Section<KeepaliveOptions> keepalive_table() {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/ascii.hpp"
+#include "upstream/name_lookup.hpp"
 
 namespace steelyard::config {
 
@@ -44,8 +45,20 @@ void AdminBind::read(const Node& node, AdminOptions& value, Reading& reading) co
   }
 }
 
+std::string spell_server(const ServerOptions& server) {
+  return is_service_name(server.host) ? server.host : spell_host_port(server.host, server.port);
+}
+
 void ServerAddress::read(const Node& node, ServerOptions& value, Reading& reading) const {
   if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  if (is_service_name(node.text)) {
+    // Its records say the ports.
+    const std::string_view host = std::string_view(node.text).substr(node.text.find('.', node.text.find('.') + 1) + 1);
+    if (const auto of = parse_host(host); !of) return reading.refuse(node, of.error(), words());
+    value.host = node.text;
+    value.port = 0;
+    return;
+  }
   const auto parsed = parse_host_port(node.text);
   if (!parsed) {
     reading.refuse(node, parsed.error(), words());
@@ -60,8 +73,8 @@ void check_servers(const Node& node, std::vector<ServerOptions>& servers, Readin
   std::map<std::string, std::size_t> ids;
   for (std::size_t i = 0; i < servers.size() && i < node.items.size(); ++i) {
     ServerOptions& server = servers[i];
-    if (server.host.empty() || server.port == 0) continue;
-    const std::string address = spell_host_port(server.host, server.port);
+    if (server.host.empty() || (server.port == 0 && !is_service_name(server.host))) continue;
+    const std::string address = spell_server(server);
     if (server.id.empty()) server.id = address;
     const Reading::Step step(reading, i);
     if (const auto [first, inserted] = addresses.emplace(address, i); !inserted) {

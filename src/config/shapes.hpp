@@ -55,11 +55,14 @@ struct AdminBind {
   std::string words() const { return R"(an IP address and a port such as "127.0.0.1:9900", or a path such as "unix:/run/steelyard.sock")"; }
 };
 
-// Where a server is: an IP address or a name, and a port.
+// The name of a service stands alone: its records say the ports.
+[[nodiscard]] std::string spell_server(const ServerOptions& server);
+
+// Where a server is: an IP address or a name, and a port; or the name of a service (RFC 2782).
 struct ServerAddress {
   using Value = ServerOptions;
   void read(const Node& node, ServerOptions& value, Reading& reading) const;
-  Json write(const ServerOptions& value) const { return spell_host_port(value.host, value.port); }
+  Json write(const ServerOptions& value) const { return spell_server(value); }
   Json schema() const { return {{"type", "string"}}; }
   std::string words() const { return R"(host:port such as "10.0.0.5:8001" or "app.internal:8001")"; }
 };

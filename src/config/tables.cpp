@@ -95,6 +95,24 @@ Section<ForwardedOptions> forwarded_table() {
           }};
 }
 
+Section<ResolveOptions> resolve_table() {
+  const Choice<NameFamily> family{
+      {{"ipv4_else_ipv6", NameFamily::ipv4_else_ipv6}, {"ipv4", NameFamily::ipv4}, {"ipv6", NameFamily::ipv6}, {"both", NameFamily::both}}};
+  const NonEmpty<List<BindAddress>> servers{{{}, "a list of addresses such as [10.0.0.2:53]"}};
+  return {
+      "a map of how names of servers are looked up",
+      {
+          key<ResolveOptions>("servers", SY_AT(.servers), servers, "DNS servers to ask.", "those of /etc/resolv.conf"),
+          key<ResolveOptions>("family", SY_AT(.family), family,
+                              "Which of a name's addresses count: by default those of IPv6 only where there are none of IPv4."),
+          key<ResolveOptions>("ttl_min", SY_AT(.ttl_min), Span{10ms, 24h}, "An answer is kept at least so long, whatever its TTL."),
+          key<ResolveOptions>("ttl_max", SY_AT(.ttl_max), Span{10ms, 24h}, "And at most so long."),
+          key<ResolveOptions>("timeout", SY_AT(.timeout), Span{10ms, 1min}, "For one question to one DNS server; doubled in each round."),
+          key<ResolveOptions>("tries", SY_AT(.tries), count(1, 10), "Rounds over the DNS servers."),
+          key<ResolveOptions>("addresses_max", SY_AT(.addresses_max), count(1, 10'000), "Addresses of one name that are used."),
+      }};
+}
+
 Section<ListenerOptions> listener_table() {
   return {"a map with the keys of a listener",
           {
@@ -216,6 +234,7 @@ Section<Options> options_table() {
           key<Options>("routes", SY_AT(.routes), NonEmpty<List<Section<RouteOptions>>>{{route_table(), "a list of routes, at least one"}},
                        "Which request goes to which pool.", "with one pool: everything goes there"),
           key<Options>("pools", SY_AT(.pools), NonEmpty<PoolMap>{{pool_table()}}, "The pools of servers by name.", "**required**"),
+          key<Options>("resolve", SY_AT(.resolve), resolve_table(), "How servers' names are looked up."),
           key<Options>("admin", SY_AT(.admin), OrOff<Section<AdminOptions>>{admin_table()},
                        "The API that shows and changes the running proxy; `{}` for the defaults."),
       }};

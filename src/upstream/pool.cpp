@@ -2,6 +2,7 @@
 #include "upstream/pool.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 namespace steelyard {
@@ -38,8 +39,9 @@ void Pool::configure(PoolOptions options, std::span<const PoolServer> wanted, co
   options_ = std::make_shared<const PoolOptions>(std::move(options));
   std::vector<std::shared_ptr<Server>> servers;
   std::vector<std::shared_ptr<Server>> added;
+  const KnownServers known = known_locked();
   for (const PoolServer& each : wanted) {
-    std::shared_ptr<Server> server = find_known_locked(each);
+    std::shared_ptr<Server> server = take_known_locked(each, known);
     const std::uint32_t active_max = each.options.active_max.value_or(options_->queue.per_server_max);
     if (server) {
       server->change(each.options, active_max);
@@ -73,23 +75,31 @@ void Pool::configure(PoolOptions options, std::span<const PoolServer> wanted, co
   }
   rebuild_locked();
   // After that, so that who finds one of them held finds new members, too.
+  std::unordered_set<const Server*> stay;
+  for (const auto& server : servers_) stay.insert(server.get());
   for (const auto& server : previous) {
-    if (std::ranges::find(servers_, server) == servers_.end()) remove_locked(server, at);
+    if (!stay.contains(server.get())) remove_locked(server, at);
   }
 }
 
+Pool::KnownServers Pool::known_locked() const {
+  KnownServers known;
+  for (const auto& server : servers_) known.emplace(server->id, server);
+  for (const auto& server : leaving_) known.emplace(server->id, server);
+  return known;
+}
+
 // The object that stands for it already, be it one that was about to leave.
-std::shared_ptr<Server> Pool::find_known_locked(const PoolServer& wanted) {
-  const auto is_it = [&](const std::shared_ptr<Server>& server) {
-    return server->id == wanted.options.id && server->address == wanted.address;
-  };
-  if (const auto known = std::ranges::find_if(servers_, is_it); known != servers_.end()) return *known;
-  const auto known = std::ranges::find_if(leaving_, is_it);
-  if (known == leaving_.end()) return nullptr;
-  const std::shared_ptr<Server> server = *known;
-  leaving_.erase(known);
-  std::erase_if(deadlines_, [&](const Deadline& deadline) { return deadline.server == server; });
-  server->set_removed(false);
+std::shared_ptr<Server> Pool::take_known_locked(const PoolServer& wanted, const KnownServers& known) {
+  const auto [begin, end] = known.equal_range(wanted.options.id);
+  const auto found = std::find_if(begin, end, [&](const auto& each) { return each.second->address == wanted.address; });
+  if (found == end) return nullptr;
+  const std::shared_ptr<Server>& server = found->second;
+  if (server->removed()) {
+    std::erase(leaving_, server);
+    std::erase_if(deadlines_, [&](const Deadline& deadline) { return deadline.server == server; });
+    server->set_removed(false);
+  }
   return server;
 }
 

@@ -10,6 +10,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "decide/retry/quantile.hpp"
@@ -131,7 +133,9 @@ class Pool {
   void begin_slow_start_locked(Server& server, Instant now);
   void hold_drain_locked(Server& server, Hold hold, std::string reason, const Moment& at);
   void release_drain_locked(Server& server, Hold hold, std::string_view reason, const Moment& at);
-  std::shared_ptr<Server> find_known_locked(const PoolServer& wanted);
+  using KnownServers = std::unordered_multimap<std::string_view, std::shared_ptr<Server>>;  // by id
+  [[nodiscard]] KnownServers known_locked() const;
+  std::shared_ptr<Server> take_known_locked(const PoolServer& wanted, const KnownServers& known);
   void remove_locked(const std::shared_ptr<Server>& server, const Moment& at);
   void force_locked(Server& server, ForcedHealth forced, const Moment& at);
   void let_go_locked();

@@ -14,6 +14,7 @@ namespace steelyard {
 enum class NameFamily : std::uint8_t { ipv4_else_ipv6, ipv4, ipv6, both };
 
 struct ResolveOptions {
+  NameFamily family = NameFamily::ipv4_else_ipv6;
   // An answer is good for as long as its TTL says, within these bounds; the bound itself for what has none (a file, an address).
   Duration ttl_min = 1s;
   Duration ttl_max = 5min;

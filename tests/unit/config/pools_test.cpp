@@ -171,6 +171,18 @@ TEST(Health, of_tcp_has_no_keys_of_http) {
   }
 }
 
+TEST(Servers, may_be_a_service_whose_records_say_the_ports) {
+  const std::string text = "listeners: [{bind: 127.0.0.1:8080}]\npools: {a: {servers: [_http._tcp.app.internal, app.internal:80]}}\n";
+  const auto loaded = load_text(text, "t");
+  ASSERT_TRUE(loaded) << to_string(loaded.error().front());
+  const std::vector<ServerOptions>& servers = loaded->options.pools.front().servers;
+  EXPECT_EQ(servers[0].host, "_http._tcp.app.internal");
+  EXPECT_EQ(servers[0].port, 0);
+  EXPECT_EQ(servers[0].id, "_http._tcp.app.internal");
+  EXPECT_EQ(servers[1].id, "app.internal:80");
+  EXPECT_NE(expand(loaded->options).find("- address: _http._tcp.app.internal\n"), std::string::npos);
+}
+
 TEST(Health, refuses_what_cannot_be_asked) {
   EXPECT_EQ(problems("health: {method: get}"),
             Lines{"t:3:44: pools.api.health.method: found \"get\", which is not in capital letters: methods are case-sensitive, write GET "
