@@ -78,7 +78,7 @@ run_asan() {
 }
 
 # Those whose workers share pools, queues and logs.
-threaded_tests=(tests/integration/test_{balancing,choosing,failover,health,lifecycle,log,proxying,queue,sessions}.py)
+threaded_tests=(tests/integration/test_{balancing,choosing,failover,health,lifecycle,log,proxying,queue,reload,sessions}.py)
 
 run_tsan() {
   need build test
