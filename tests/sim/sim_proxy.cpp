@@ -5,18 +5,18 @@
 namespace steelyard::sim {
 namespace {
 
+ServerOptions options_of_server(std::size_t index, std::uint32_t weight) {
+  const SocketAddress address = server_address(index);
+  return {.id = address.to_string(), .host = address.ip.to_string(), .port = address.port, .weight = weight};
+}
+
 std::shared_ptr<Pool> make_pool(const Settings& settings) {
   PoolOptions options = settings.pool;
   options.name = "pool";
   std::vector<SocketAddress> addresses;
   for (std::size_t i = 0; i < settings.servers; ++i) {
     addresses.push_back(server_address(i));
-    ServerOptions server;
-    server.id = addresses.back().to_string();
-    server.host = addresses.back().ip.to_string();
-    server.port = addresses.back().port;
-    server.weight = i < settings.weights.size() ? settings.weights[i] : 1;
-    options.servers.push_back(std::move(server));
+    options.servers.push_back(options_of_server(i, i < settings.weights.size() ? settings.weights[i] : 1));
   }
   return std::make_shared<Pool>(std::move(options), addresses, 1);
 }
@@ -32,6 +32,7 @@ std::vector<RouteOptions> one_route() {
 
 SimProxy::SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed)
     : net_(net),
+      seed_(seed),
       pool_(make_pool(settings)),
       site_(std::make_shared<Site>(one_route(), std::vector{pool_}, seed, settings.http, settings.timeouts)),
       connector_(net, {IpAddress::v4(0x0a010002U), 50'000}),
@@ -58,6 +59,26 @@ SimProxy::~SimProxy() {
   detector_.stop();
   for (int i = 0; i < 100'000 && !drained_; ++i) net_.step();
   while (net_.scheduler().has_ready()) net_.scheduler().run_ready();
+}
+
+void SimProxy::reload(const Settings& settings, Algorithm algorithm, const std::vector<std::uint32_t>& weights) {
+  PoolOptions options = settings.pool;
+  options.name = "pool";
+  options.algorithm = algorithm;
+  std::vector<PoolServer> servers;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i] != 0) servers.push_back({options_of_server(i, weights[i]), server_address(i)});
+  }
+  pool_->configure(std::move(options), servers, {net_.now(), net_.now().ns / 1'000'000'000});
+  if (prober_) prober_->follow();
+  site_ = std::make_shared<Site>(one_route(), std::vector{pool_}, seed_, settings.http, settings.timeouts);
+  proxy_.use(site_);
+}
+
+std::vector<std::shared_ptr<Server>> SimProxy::all_servers() const {
+  auto servers = pool_->servers();
+  for (auto& server : pool_->leaving()) servers.push_back(std::move(server));
+  return servers;
 }
 
 void SimProxy::start_probes(std::uint64_t seed) {
@@ -88,7 +109,7 @@ std::string SimProxy::what_is_left() const {
   check("client_connections_idle", metrics_.client_connections_idle.value());
   check("server_connections", metrics_.server_connections.value());
   check("server_connections_idle", metrics_.server_connections_idle.value());
-  for (const auto& server : pool_->servers()) check("active of " + server->id, server->load.active.load());
+  for (const auto& server : all_servers()) check("active of " + server->id, server->load.active.load());
   check("streams", net_.streams_alive);
   return left;
 }

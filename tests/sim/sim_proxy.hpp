@@ -31,6 +31,9 @@ class SimProxy {
   SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed);
   ~SimProxy();
 
+  // Goes on with other servers, weights and another algorithm, and with a new site, as after a reload. `weights`: by server; those of 0
+  // are not in the pool at all.
+  void reload(const Settings& settings, Algorithm algorithm, const std::vector<std::uint32_t>& weights);
   void start_probes(std::uint64_t seed);
   void stop_probes();
   // Begins to drain; drained() tells when all has ended.
@@ -41,6 +44,8 @@ class SimProxy {
 
   [[nodiscard]] WorkerMetrics& metrics() { return metrics_; }
   [[nodiscard]] Pool& pool() { return *pool_; }
+  // Also those that were removed and are not gone yet.
+  [[nodiscard]] std::vector<std::shared_ptr<Server>> all_servers() const;
   [[nodiscard]] Server& server(std::size_t index) { return *pool_->servers()[index]; }
   [[nodiscard]] ServerMetrics& metrics_of(std::size_t index) { return server(index).shard(0).metrics; }
   [[nodiscard]] std::uint64_t hits(Limit limit) const { return metrics_.limits[static_cast<std::size_t>(limit)].value(); }
@@ -49,6 +54,7 @@ class SimProxy {
 
  private:
   SimNet& net_;
+  const std::uint64_t seed_;
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<const Site> site_;
   Scratch scratch_;

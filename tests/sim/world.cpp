@@ -29,6 +29,10 @@ World::World(std::uint64_t seed, Canary canary, SimNet::Trace trace) : net_(seed
 RunOutcome World::run() {
   if (settings_.pool.health) proxy_->start_probes(draw_.next());
   admit_clients(client_count_, 3s);
+  // Whatever goes on, a reload makes nothing of it fail.
+  for (std::size_t left = draw_.chance(0.4) ? 1 + draw_.below(20) : 0; left > 0; --left) {
+    net_.after(net_.some_time(4s), [this] { reload(); });
+  }
   if (drains_early_) {
     net_.after(net_.some_time(3s), [this] {
       for (const auto& client : clients_) client->expect_drain();
@@ -47,6 +51,13 @@ RunOutcome World::run() {
                      .last_notes = net_.last_notes()};
   for (const RequestRecord& request : ledger_.requests()) outcome.answered_by_server += request.answered_by_server ? 1 : 0;
   return outcome;
+}
+
+void World::reload() {
+  std::vector<std::uint32_t> weights;
+  for (std::size_t i = 0; i < settings_.servers; ++i) weights.push_back(static_cast<std::uint32_t>(draw_.below(4)));
+  weights[draw_.below(weights.size())] = 1;  // somebody must be there
+  proxy_->reload(settings_, static_cast<Algorithm>(draw_.below(7)), weights);
 }
 
 // Swarm testing (Groce et al., 2012): each run has only some of the faults, at rates of its own, so that rare ones meet.
@@ -155,12 +166,12 @@ void World::check_step() {
   const auto active = proxy_->metrics().exchanges_active.value();
   const auto connections = proxy_->metrics().client_connections.value();
   std::int64_t by_servers = 0;
-  for (std::size_t i = 0; i < settings_.servers; ++i) by_servers += proxy_->server(i).load.active.load();
-  const std::int64_t tries_at_once = settings_.pool.hedging ? 2 : 1;
-  for (std::size_t i = 0; i < settings_.servers; ++i) {
-    const std::uint32_t at_server = proxy_->server(i).load.active.load();
-    if (at_server > settings_.pool.queue.per_server_max) ledger_.violation("{} exchanges at server {}", at_server, i);
+  for (const auto& server : proxy_->all_servers()) {
+    const std::uint32_t at_server = server->load.active.load();
+    by_servers += at_server;
+    if (at_server > settings_.pool.queue.per_server_max) ledger_.violation("{} exchanges at server {}", at_server, server->id);
   }
+  const std::int64_t tries_at_once = settings_.pool.hedging ? 2 : 1;
   if (by_servers > settings_.pool.queue.active_max) ledger_.violation("{} exchanges in the pool", by_servers);
   if (active < 0 || active > connections || by_servers > tries_at_once * active ||
       by_servers > tries_at_once * settings_.connections.connections_max) {

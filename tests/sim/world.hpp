@@ -31,6 +31,7 @@ class World {
  private:
   void draw_faults();
   void draw_settings();
+  void reload();
   void admit_clients(std::size_t count, Duration within);
   void let_clients_finish(Duration at_most);
   void check_step();
