@@ -50,8 +50,11 @@ def free_port():
 
 @functools.cache
 def sanitized():
-    """Whether the binary was built with AddressSanitizer."""
-    return os.access(BINARY, os.R_OK) and b"__asan_init" in Path(BINARY).read_bytes()
+    """Whether the binary was built with a sanitizer that keeps memory of its own."""
+    if not os.access(BINARY, os.R_OK):
+        return False
+    program = Path(BINARY).read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 class Process:
