@@ -133,6 +133,8 @@ class TreeBuilder final : public nlohmann::json_sax<Library> {
 }  // namespace
 
 std::expected<Node, std::string> parse_json(std::string_view text) {
+  // The library takes it for the end.
+  if (text.find('\0') != std::string_view::npos) return std::unexpected("the body is no JSON that is taken here: it has a NUL byte");
   try {
     TreeBuilder builder(text);
     if (Library::sax_parse(text, &builder)) return builder.take();

@@ -77,7 +77,6 @@ void AdminServer::adopt(Prepared prepared) {
 void AdminServer::stop(std::function<void()> done) {
   events_.close();
   frontend_.drain(std::move(done));
-  frontend_.abort();
 }
 
 }  // namespace steelyard

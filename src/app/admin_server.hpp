@@ -34,7 +34,7 @@ class AdminServer {
   admin::EventLog& events() { return events_; }
   // Where it listens, for people; "": nowhere.
   [[nodiscard]] const std::string& where() const { return where_; }
-  // Ends all streams and sessions; `done` is called when nothing is left.
+  // Ends all streams and sessions in order, or after two seconds; `done` is called when nothing is left.
   void stop(std::function<void()> done);
 
  private:

@@ -13,6 +13,8 @@ namespace {
 
 using Json = admin::Json;
 
+constexpr const char* not_shown = "(not shown)";
+
 Refusal no_such_pool(std::string_view name) {
   return {Refusal::Kind::no_such_pool, "", fmt::format("there is no pool \"{}\"; GET /v1/pools lists them", name)};
 }
@@ -99,7 +101,10 @@ Json Control::exchanges() const {
 std::string Control::configuration() const {
   Options options = service_.view()->options;
   for (PoolOptions& pool : options.pools) {
-    if (pool.sticky && !pool.sticky->secret.empty()) pool.sticky->secret = "(not shown)";
+    if (pool.sticky && !pool.sticky->secret.empty()) pool.sticky->secret = not_shown;
+    // Fields of checks may hold credentials.
+    if (!pool.health) continue;
+    for (auto& [name, value] : pool.health->headers) value = not_shown;
   }
   return config::expand(options);
 }
@@ -202,6 +207,10 @@ std::expected<Applied, Refusal> Control::undrain_server(std::string_view pool, s
 std::expected<Applied, Refusal> Control::announce(std::string_view pool, ServerOptions server, std::optional<Duration> lease,
                                                   std::string_view owner, std::optional<std::uint32_t> load) {
   const std::string id = server.id;
+  if (const auto ip = IpAddress::parse(server.host); ip && service_.listens_on({*ip, server.port})) {
+    return std::unexpected(Refusal{Refusal::Kind::not_allowed, "address",
+                                   fmt::format("{}:{} is this proxy itself, which is no server of its own", server.host, server.port)});
+  }
   return settle(pool, id, directory_.registry().announce(pool, std::move(server), lease, owner, load, moment()), Directory::When::soon);
 }
 

@@ -246,6 +246,17 @@ std::shared_ptr<const Service::View> Service::view() const {
   return view_;
 }
 
+bool Service::listens_on(const SocketAddress& address) const {
+  const auto now = view();
+  const auto leads_to = [&](const SocketAddress& listener) {
+    if (listener.port != address.port) return false;
+    return listener.ip == address.ip || (listener.ip.is_unspecified() && is_own_address(address.ip)) ||
+           (listener.ip.is_loopback() && address.ip.is_loopback());
+  };
+  const auto& admin = now->options.admin;
+  return std::ranges::any_of(now->addresses, leads_to) || (admin && !admin->on_socket() && leads_to(admin->bind));
+}
+
 Moment Service::moment() { return {control_.scheduler().now(), control_.scheduler().unix_us() / 1'000'000}; }
 
 int Service::run() {

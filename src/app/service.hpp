@@ -61,6 +61,8 @@ class Service {
   // What is under way on all workers, or on those that answer soon.
   [[nodiscard]] std::vector<ExchangeView> exchanges() const;
   [[nodiscard]] Moment moment();
+  // Whether a connection to that address would end here, at a listener or at the admin API.
+  [[nodiscard]] bool listens_on(const SocketAddress& address) const;
 
  private:
   class Signals;

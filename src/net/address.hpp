@@ -21,6 +21,7 @@ class IpAddress {
 
   [[nodiscard]] bool is_v6() const { return v6_; }
   [[nodiscard]] bool is_loopback() const;
+  [[nodiscard]] bool is_unspecified() const { return bytes_ == std::array<std::uint8_t, 16>{}; }
   [[nodiscard]] const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }  // IPv4 in the first four
   [[nodiscard]] std::string to_string() const;
   // Writes the text without allocating; `out` has room for text_max characters. Returns the length.

@@ -254,6 +254,9 @@ Result<int> listen_on_path(const std::string& path) {
   return descriptor;
 }
 
+// Only an address of this machine can be bound.
+bool is_own_address(const IpAddress& ip) { return exclusive_bind_error({ip, 0}) != EADDRNOTAVAIL; }
+
 SocketAddress local_address_of(int descriptor) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;

@@ -34,6 +34,8 @@ Result<int> listen_on_path(const std::string& path);
 std::unique_ptr<Listener> make_listener(EpollLoop& loop, int descriptor);
 // The error of binding `address` as its only user, if any: SO_REUSEPORT alone would share a port with another process in silence.
 std::optional<int> exclusive_bind_error(const SocketAddress& address);
+// Whether it is one of this machine's.
+bool is_own_address(const IpAddress& ip);
 // The address that a socket is bound to.
 SocketAddress local_address_of(int descriptor);
 
