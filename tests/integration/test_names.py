@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,8 @@ def test_aliases_and_answers_over_tcp(web, dns):
 
 
 def test_services_have_ports_weights_and_backups(web, dns):
-    dns.set("_http._tcp.app.test", "SRV", ("two.test", web.port, 0, 30), ("three.test", web.port, 0, 10), ("four.test", web.port, 9, 0), ttl=0)
+    dns.set("_http._tcp.app.test", "SRV", ("two.test", web.port, 0, 30), ("three.test", web.port, 0, 10),
+            ("four.test", web.port, 9, 0), ttl=0)
     for name, place in (("two", 2), ("three", 3), ("four", 4)):
         dns.set(f"{name}.test", "A", f"127.0.0.{place}")
     with Proxy(named(dns, "_http._tcp.app.test")) as proxy:
@@ -281,6 +283,16 @@ def test_a_deadline_cuts_at_every_address_of_a_name(web, dns):
         answer = Admin(proxy).delete(f"{SERVERS}/web.test:{web.port}?deadline=0s")
         assert answer.status == 202 and answer.json["exchanges_active"] == 1
         proxy.wait_line("exchanges are still under way at the deadline")
+
+
+def test_other_dns_servers_are_not_taken_up_without_a_word(web, dns):
+    dns.set("one.test", "A", "127.0.0.2")
+    with Proxy(named(dns, f"one.test:{web.port}")) as proxy:
+        config = named(dns, f"one.test:{web.port}", resolve={"tries": 3}, admin={"bind": Admin(proxy).where})
+        checked = json.loads(json.dumps(config).replace("127.0.0.1:0", "127.0.0.1:1"))
+        assert Admin(proxy).post("/v1/check", checked).json["at_restart"] == ["resolve.tries"]
+        proxy.reload(config)
+        assert any("resolve" in text and "next start" in text for text in proxy.lines)
 
 
 def test_a_reload_waits_for_its_names_and_loses_no_request(web, dns):

@@ -149,7 +149,8 @@ def then(request):
 
 def test_a_change_stays_while_the_configuration_says_the_same(three, tmp_path, then):
     state = tmp_path / "state"
-    with then(stateful(state, *three[:2]), lambda admin: change_everything(admin, three[2]), stateful(state, *three[:2], workers=1)) as proxy:
+    with then(stateful(state, *three[:2]), lambda admin: change_everything(admin, three[2]),
+              stateful(state, *three[:2], timeouts={"idle": "77s"})) as proxy:
         assert set(Admin(proxy).servers()) == {"a", "x", "y"} and Admin(proxy).server("a")["weight"] == 2
         assert not any("is dropped" in text for text in proxy.lines)
 
@@ -209,6 +210,17 @@ def test_changes_wait_for_a_pool_that_is_gone_for_a_while(three, tmp_path):
         assert set(Admin(proxy).servers("more")) == {"b", "x"}
 
 
+def test_another_state_file_is_not_taken_up_without_a_word(three, tmp_path):
+    config = stateful(tmp_path / "state", *three)
+    with Proxy(config) as proxy:
+        admin = Admin(proxy)
+        moved = {**config, "admin": {**config["admin"], "state_file": str(tmp_path / "other")}}
+        checked = json.loads(json.dumps(moved).replace("127.0.0.1:0", "127.0.0.1:1"))
+        assert admin.post("/v1/check", checked).json["at_restart"] == ["admin.state_file"]
+        proxy.reload(moved)
+        assert any("state_file" in text and "next start" in text for text in proxy.lines)
+
+
 # Leases
 
 
@@ -235,12 +247,13 @@ def milliseconds(text):
 
 
 def test_a_lease_that_nobody_renews_after_a_restart_runs_out(three, tmp_path):
-    config = stateful(tmp_path / "state", three[0], pool=registering(tmp_path))
-    with killed(config) as proxy, Admin(proxy).events() as events:
-        Admin(proxy, REGISTRAR).put(f"{SERVERS}/b", {"address": three[1].address, "lease": "400ms"})
-        events.wait("server_added", id="b")
-        until(lambda: (tmp_path / "state").exists(), "it is saved")
-    with Proxy(config) as proxy:
+    (tmp_path / "tokens").mkdir()
+    state = tmp_path / "state"
+    with killed(stateful(state, three[0], pool=registering(tmp_path / "tokens"))) as proxy:
+        assert Admin(proxy, REGISTRAR).put(f"{SERVERS}/b", {"address": three[1].address, "lease": "20m"}).status == 201
+        until(lambda: state.exists() and '"b"' in state.read_text(), "it is saved")
+    shorter = registering(tmp_path / "tokens", lease="200ms", lease_max="200ms")
+    with Proxy(stateful(state, three[0], pool=shorter)) as proxy:
         proxy.wait_line("server app/b is removed: its lease has run out")
         assert bodies(proxy, 4) == {"a": 4}
 
@@ -337,7 +350,7 @@ def test_what_is_no_state_file_stops_nothing_and_stays(three, tmp_path, make):
     assert (folder.exists() and os.lstat(state).st_ino) == before, "what could not be read was replaced"
 
 
-def test_a_link_to_the_state_file_is_followed_once(three, tmp_path):
+def test_a_link_to_the_state_file_is_followed(three, tmp_path):
     (tmp_path / "real").mkdir()
     with Proxy(stateful(tmp_path / "real/state", *three)) as proxy:
         Admin(proxy).patch(f"{SERVERS}/a", {"weight": 6})
