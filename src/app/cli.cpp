@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "app/admin_commands.hpp"
 #include "app/commands.hpp"
 #include "app/load_command.hpp"
 #include "backend/backend.hpp"
@@ -36,10 +37,26 @@ void add_serve(CLI::App& app, int& exit_code) {
 
 void add_check(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("check", "Check a configuration file and say everything that is wrong with it.");
-  auto file = std::make_shared<std::string>();
-  command->add_option("FILE", *file, "Configuration file")->required();
-  command->footer("Example:\n  steelyard check steelyard.yaml");
-  command->callback([file, &exit_code] { exit_code = check(*file); });
+  struct Arguments {
+    std::string file;
+    bool against_running = false;
+    AdminArguments admin;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("FILE", arguments->file, "Configuration file")->required();
+  command->add_flag("--against-running", arguments->against_running,
+                    "Show what it would change of the proxy that runs. Without another word of where that is, FILE says it");
+  add_admin_options(*command, arguments->admin);
+  for (CLI::Option* option : command->get_options()) {
+    if (option->check_lname("admin") || option->check_lname("token-file") || option->check_lname("config") || option->check_lname("json")) {
+      option->needs("--against-running");
+    }
+  }
+  command->footer("Examples:\n  steelyard check steelyard.yaml\n  steelyard check steelyard.yaml --against-running");
+  command->callback([arguments, &exit_code] {
+    arguments->admin.config_by_default = arguments->file;
+    exit_code = arguments->against_running ? check_against_running(arguments->file, arguments->admin) : check(arguments->file);
+  });
 }
 
 void add_config(CLI::App& app, int& exit_code) {
@@ -105,6 +122,10 @@ int run_command_line(int argc, char** argv) {
   add_demo(app, exit_code);
   add_backend(app, exit_code);
   add_load(app, exit_code);
+  add_status(app, exit_code);
+  add_servers(app, exit_code);
+  add_events(app, exit_code);
+  add_reload(app, exit_code);
   if (const auto unknown = unknown_command(app, argc, argv)) {
     fmt::print(stderr, "{}", *unknown);
     return 2;
