@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "app/admin_commands.hpp"
+#include "app/backend_command.hpp"
 #include "app/commands.hpp"
 #include "app/load_command.hpp"
-#include "backend/backend.hpp"
 #include "config/reading.hpp"
 
 namespace steelyard {
@@ -85,17 +85,6 @@ void add_demo(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1, 65533));
   command->footer("Example:\n  steelyard demo --port 8080");
   command->callback([options, &exit_code] { exit_code = demo(*options); });
-}
-
-void add_backend(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("backend", "Run a demo and test server.");
-  auto options = std::make_shared<backend::BackendOptions>();
-  command->add_option("--host", options->host, "Address to listen on")->capture_default_str();
-  command->add_option("--port", options->port, "Port; 0 takes a free one")->capture_default_str();
-  command->add_option("--name", options->name, "What it calls itself")->capture_default_str();
-  command->add_flag("--quiet", options->quiet, "Say nothing when it is ready");
-  command->footer("Example:\n  steelyard backend --port 8001 --name one\n\nIts pages: curl localhost:8001/routes");
-  command->callback([options, &exit_code] { exit_code = backend::run_backend(*options); });
 }
 
 // A command that does not exist is told apart from a missing one, with the nearest that does.
