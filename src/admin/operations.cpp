@@ -3,23 +3,10 @@
 #include <fmt/format.h>
 
 #include "admin/bodies.hpp"
-#include "wire/http/characters.hpp"
+#include "wire/http/segment.hpp"
 
 namespace steelyard::admin {
 namespace {
-
-// An id may hold brackets, which a path does not.
-std::string encode_segment(std::string_view text) {
-  std::string encoded;
-  for (const char c : text) {
-    if (http::is(c, http::token_char)) {
-      encoded += c;
-    } else {
-      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return encoded;
-}
 
 std::uint64_t revision_of(const Json& server) {
   const auto found = server.is_object() ? server.find("revision") : server.end();
@@ -100,7 +87,7 @@ Answer put_server(const Call& call) {
   if (!applied) return answer_refusal(applied.error());
   if (applied->effect != Applied::Effect::created) return answer_server(call, 200);
   Answer answer = answer_server(call, 201);
-  answer.fields += fmt::format("Location: /v1/pools/{}/servers/{}\r\n", encode_segment(call.pool), encode_segment(call.id));
+  answer.fields += fmt::format("Location: /v1/pools/{}/servers/{}\r\n", http::encode_segment(call.pool), http::encode_segment(call.id));
   return answer;
 }
 

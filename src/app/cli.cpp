@@ -9,9 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "app/admin_commands.hpp"
+#include "app/backend_command.hpp"
 #include "app/commands.hpp"
 #include "app/load_command.hpp"
-#include "backend/backend.hpp"
 #include "config/reading.hpp"
 
 namespace steelyard {
@@ -36,10 +37,26 @@ void add_serve(CLI::App& app, int& exit_code) {
 
 void add_check(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("check", "Check a configuration file and say everything that is wrong with it.");
-  auto file = std::make_shared<std::string>();
-  command->add_option("FILE", *file, "Configuration file")->required();
-  command->footer("Example:\n  steelyard check steelyard.yaml");
-  command->callback([file, &exit_code] { exit_code = check(*file); });
+  struct Arguments {
+    std::string file;
+    bool against_running = false;
+    AdminArguments admin;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("FILE", arguments->file, "Configuration file")->required();
+  command->add_flag("--against-running", arguments->against_running,
+                    "Show what it would change of the proxy that runs. Without another word of where that is, FILE says it");
+  add_admin_options(*command, arguments->admin);
+  for (CLI::Option* option : command->get_options()) {
+    if (option->check_lname("admin") || option->check_lname("token-file") || option->check_lname("config") || option->check_lname("json")) {
+      option->needs("--against-running");
+    }
+  }
+  command->footer("Examples:\n  steelyard check steelyard.yaml\n  steelyard check steelyard.yaml --against-running");
+  command->callback([arguments, &exit_code] {
+    arguments->admin.config_by_default = arguments->file;
+    exit_code = arguments->against_running ? check_against_running(arguments->file, arguments->admin) : check(arguments->file);
+  });
 }
 
 void add_config(CLI::App& app, int& exit_code) {
@@ -70,17 +87,6 @@ void add_demo(CLI::App& app, int& exit_code) {
   command->callback([options, &exit_code] { exit_code = demo(*options); });
 }
 
-void add_backend(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("backend", "Run a demo and test server.");
-  auto options = std::make_shared<backend::BackendOptions>();
-  command->add_option("--host", options->host, "Address to listen on")->capture_default_str();
-  command->add_option("--port", options->port, "Port; 0 takes a free one")->capture_default_str();
-  command->add_option("--name", options->name, "What it calls itself")->capture_default_str();
-  command->add_flag("--quiet", options->quiet, "Say nothing when it is ready");
-  command->footer("Example:\n  steelyard backend --port 8001 --name one\n\nIts pages: curl localhost:8001/routes");
-  command->callback([options, &exit_code] { exit_code = backend::run_backend(*options); });
-}
-
 // A command that does not exist is told apart from a missing one, with the nearest that does.
 std::optional<std::string> unknown_command(const CLI::App& app, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return std::nullopt;
@@ -105,6 +111,10 @@ int run_command_line(int argc, char** argv) {
   add_demo(app, exit_code);
   add_backend(app, exit_code);
   add_load(app, exit_code);
+  add_status(app, exit_code);
+  add_servers(app, exit_code);
+  add_events(app, exit_code);
+  add_reload(app, exit_code);
   if (const auto unknown = unknown_command(app, argc, argv)) {
     fmt::print(stderr, "{}", *unknown);
     return 2;

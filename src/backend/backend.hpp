@@ -10,8 +10,10 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "backend/announcer.hpp"
 #include "base/time.hpp"
 #include "net/address.hpp"
 #include "net/epoll_loop.hpp"
@@ -22,9 +24,10 @@ struct BackendOptions {
   std::string host = "127.0.0.1";  // an IP address
   std::uint16_t port = 8001;       // 0 takes a free one
   std::string name = "backend";
-  bool quiet = false;              // say nothing on stderr when ready
-  Duration stream_interval = 1s;   // between the events of /stream
+  bool quiet = false;             // say nothing on stderr when ready
+  Duration stream_interval = 1s;  // between the events of /stream
   Duration drain_timeout = 1s;
+  std::optional<AnnounceOptions> announce{};  // registers with a proxy; what is under way in the end then has 30 s at least
 };
 
 class BackendServer {
@@ -36,8 +39,12 @@ class BackendServer {
   // Listens from now on, or says in one sentence why it cannot. On the loop's thread, as everything here.
   std::expected<void, std::string> start();
   [[nodiscard]] SocketAddress address() const;
+  // Exchanges under way.
+  [[nodiscard]] std::uint32_t active() const;
   // Ends all connections in order, after drain_timeout by force; then calls `done`, once.
   void drain(std::function<void()> done);
+  // After drain(): what is left is cut.
+  void cut();
 
  private:
   struct Running;
@@ -46,7 +53,8 @@ class BackendServer {
   std::unique_ptr<Running> running_;
 };
 
-// Serves until SIGTERM or SIGINT. Returns the exit code: 1 when it could not listen, having said why on stderr.
+// Serves until SIGTERM or SIGINT; the second one cuts what is under way. Returns the exit code: 1 when it could not listen, or does not
+// know what address to announce, having said why on stderr.
 int run_backend(const BackendOptions& options);
 
 }  // namespace steelyard::backend

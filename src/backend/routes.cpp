@@ -1,12 +1,11 @@
 #include "backend/routes.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <iterator>
-#include <utility>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "backend/pattern.hpp"
 #include "base/ascii.hpp"
@@ -32,6 +31,12 @@ Routes::Routes(Scheduler& scheduler, Scratch& scratch, WorkerMetrics& metrics, R
 
 Task<void> Routes::serve(Exchange& exchange) {
   metrics_.requests.add();
+  ++active_;
+  co_await answer(exchange);
+  --active_;
+}
+
+Task<void> Routes::answer(Exchange& exchange) {
   if (exchange.refusal) {
     const Answer answer = problem(exchange.refusal->status, exchange.refusal->reason);
     co_await answers_.send(exchange, answer);
@@ -118,8 +123,6 @@ Answer Routes::list_routes(Exchange& exchange) {
   return {.status = exchange.path == "/routes" ? 200 : 404, .body = to_text(json)};
 }
 
-double Routes::uptime_seconds() const {
-  return std::chrono::duration<double>(answers_.now() - start_).count();
-}
+double Routes::uptime_seconds() const { return std::chrono::duration<double>(answers_.now() - start_).count(); }
 
 }  // namespace steelyard::backend

@@ -26,6 +26,8 @@ class Routes final : public ExchangeHandler {
 
   Task<void> serve(Exchange& exchange) override;
   [[nodiscard]] const TimeoutOptions& timeouts() const { return answers_.timeouts(); }
+  // Exchanges under way.
+  [[nodiscard]] std::uint32_t active() const { return active_; }
 
  private:
   enum class Match : std::uint8_t { exact, below };  // below: what follows is the argument
@@ -35,11 +37,12 @@ class Routes final : public ExchangeHandler {
     std::string_view path;
     Match match;
     Page page;
-    Work work;  // where there is no page
+    Work work;              // where there is no page
     std::string_view help;  // empty for another spelling of the route before
   };
   static const std::span<const Route> table;
   static const Route* find(std::string_view path);
+  Task<void> answer(Exchange& exchange);
 
   // Pages (routes.cpp).
   Answer welcome(Exchange& exchange, std::string_view argument);
@@ -67,6 +70,7 @@ class Routes final : public ExchangeHandler {
   std::string name_json_;
   Instant start_;
   bool healthy_ = true;
+  std::uint32_t active_ = 0;
   std::unique_ptr<char[]> pattern_;  // what bodies are made of, with room before it for a head
 };
 

@@ -1,12 +1,12 @@
+#include <fmt/format.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "backend/backend.hpp"
 #include "backend/routes.hpp"
@@ -96,21 +96,77 @@ std::expected<void, std::string> BackendServer::start() {
 
 SocketAddress BackendServer::address() const { return running_ ? running_->address : SocketAddress{}; }
 
+std::uint32_t BackendServer::active() const { return running_ ? running_->routes.active() : 0; }
+
 void BackendServer::drain(std::function<void()> done) { running_->frontend.drain(std::move(done)); }
 
+void BackendServer::cut() { running_->frontend.abort(); }
+
+namespace {
+
+constexpr Duration drain_timeout_registered = 30s;
+
+// What ends in which order.
+class Run {
+ public:
+  explicit Run(BackendOptions options) : options_(std::move(options)), server_(loop_, options_), signals_(loop_, [this] { on_signal(); }) {}
+
+  std::expected<void, std::string> start() {
+    auto& announce = options_.announce;
+    const auto ip = IpAddress::parse(options_.host);
+    if (announce && announce->address.empty() && (ip == IpAddress{} || ip == IpAddress::v6({}))) {
+      return std::unexpected(fmt::format("nobody finds it at {}: say with --advertise where it is", options_.host));
+    }
+    if (const auto started = server_.start(); !started) return started;
+    if (!announce) return {};
+    if (announce->address.empty()) announce->address = server_.address().to_string();
+    announcer_.emplace(loop_, *announce, [this] { return server_.active(); });
+    announcer_->start();
+    return {};
+  }
+  [[nodiscard]] SocketAddress address() const { return server_.address(); }
+  void serve() { loop_.run(); }
+
+ private:
+  void on_signal() {
+    ++signals_seen_;
+    if (signals_seen_ == 1 && announcer_) {
+      announcer_->leave([this] { drain(); });
+    } else if (signals_seen_ == 1) {
+      drain();
+    } else if (signals_seen_ == 2 && announcer_) {
+      announcer_->hurry();
+    }
+    if (signals_seen_ > 1 && draining_) server_.cut();
+  }
+
+  void drain() {
+    draining_ = true;
+    server_.drain([this] { loop_.stop(); });
+    if (signals_seen_ > 1) server_.cut();
+  }
+
+  EpollLoop loop_;
+  BackendOptions options_;
+  BackendServer server_;
+  std::optional<Announcer> announcer_;
+  int signals_seen_ = 0;
+  bool draining_ = false;
+  Signals signals_;
+};
+
+}  // namespace
+
 int run_backend(const BackendOptions& options) {
-  EpollLoop loop;
-  BackendServer server(loop, options);
-  bool draining = false;
-  const Signals signals(loop, [&] {
-    if (!std::exchange(draining, true)) server.drain([&] { loop.stop(); });
-  });
-  if (const auto started = server.start(); !started) {
+  BackendOptions adjusted = options;
+  if (adjusted.announce) adjusted.drain_timeout = std::max(adjusted.drain_timeout, drain_timeout_registered);
+  Run run(std::move(adjusted));
+  if (const auto started = run.start(); !started) {
     fmt::print(stderr, "steelyard backend: {}\n", started.error());
     return 1;
   }
-  if (!options.quiet) fmt::print(stderr, "listening on {}\n", server.address().to_string());
-  loop.run();
+  if (!options.quiet) fmt::print(stderr, "listening on {}\n", run.address().to_string());
+  run.serve();
   return 0;
 }
 

@@ -48,6 +48,14 @@ ssize_t transmit(int descriptor, std::span<const char> bytes) {
   return syscall(SYS_sendto, descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL, nullptr, 0);
 }
 
+std::optional<sockaddr_un> unix_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) return std::nullopt;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
 // A socket whose process has gone without removing it.
 bool is_stale_socket(const sockaddr_un& address) {
   struct stat status{};
@@ -194,6 +202,20 @@ Result<std::unique_ptr<Stream>> EpollConnector::connect(const SocketAddress& to)
   return stream;
 }
 
+Result<std::unique_ptr<Stream>> EpollConnector::connect_to_path(const std::string& path) {
+  const auto address = unix_address(path);
+  if (!address) return os_failure(ENAMETOOLONG);
+  const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return os_failure(errno);
+  // Before the stream knows it as connected, which it is at once or never.
+  if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
+    const int error = errno;
+    close(descriptor);
+    return os_failure(error);
+  }
+  return std::make_unique<EpollStream>(loop_, descriptor, EpollStream::Start::connected);
+}
+
 std::unique_ptr<Listener> make_listener(EpollLoop& loop, int descriptor) {
   auto listener = std::make_unique<EpollListener>(loop, descriptor);
   SY_ASSERT(loop.add(descriptor, *listener).has_value());
@@ -236,16 +258,14 @@ Result<int> listen_on(const SocketAddress& address) {
 }
 
 Result<int> listen_on_path(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) return os_failure(ENAMETOOLONG);
-  std::memcpy(address.sun_path, path.data(), path.size());
-  if (is_stale_socket(address)) unlink(address.sun_path);
+  const auto address = unix_address(path);
+  if (!address) return os_failure(ENAMETOOLONG);
+  if (is_stale_socket(*address)) unlink(address->sun_path);
   const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return os_failure(errno);
   // Before it has a name, so that there is no moment in which others could connect (Linux: bind() takes the mode over).
   constexpr int backlog = 128;
-  if (fchmod(descriptor, S_IRUSR | S_IWUSR) != 0 || bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+  if (fchmod(descriptor, S_IRUSR | S_IWUSR) != 0 || bind(descriptor, reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
       ::listen(descriptor, backlog) != 0) {
     const int error = errno;
     close(descriptor);

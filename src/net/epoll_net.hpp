@@ -17,6 +17,8 @@ class EpollConnector final : public Connector {
   explicit EpollConnector(EpollLoop& loop) : loop_(loop) {}
 
   Result<std::unique_ptr<Stream>> connect(const SocketAddress& to) override;
+  // The same to a Unix socket; ENAMETOOLONG beyond 107 bytes. Where its queue is full it fails at once.
+  Result<std::unique_ptr<Stream>> connect_to_path(const std::string& path);
   Scheduler& scheduler() override { return loop_.scheduler(); }
   void post(std::function<void()> work) override { loop_.post(std::move(work)); }
 
