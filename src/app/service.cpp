@@ -42,16 +42,6 @@ std::uint32_t workers_of(const Options& options) {
 constexpr std::size_t exchanges_max = 1000;
 constexpr auto exchanges_patience = std::chrono::milliseconds(200);
 
-// What a running process cannot change.
-void warn_of_what_needs_a_restart(const Options& before, const Options& after) {
-  const auto warn = [](std::string_view key) {
-    log_message(LogLevel::warning, "{} has changed, which takes effect with the next start only", key);
-  };
-  if (workers_of(before) != workers_of(after)) warn("workers");
-  if (before.spin != after.spin) warn("spin");
-  if (before.log.access != after.log.access || before.log.format != after.log.format || before.log.level != after.log.level) warn("log");
-}
-
 }  // namespace
 
 // Signals as events of the control loop.
@@ -306,7 +296,9 @@ std::expected<void, Service::Problems> Service::reload() {
       refused->push_back({.message = prepared.error()});
       return refuse_reload(*refused);
     }
-    warn_of_what_needs_a_restart(begun_with_, options);
+    for (const std::string& key : config::compare(begun_with_, options).at_restart) {
+      log_message(LogLevel::warning, "{} has changed, which takes effect with the next start only", key);
+    }
     apply(std::move(*prepared));
     reloads_.fetch_add(1);
     publish("reloaded", {{"reloads", reloads_.load()}});

@@ -10,7 +10,13 @@
 namespace steelyard::config {
 namespace {
 
-constexpr std::array<std::string_view, 4> needs_restart{"workers", "spin", "log", "resolve"};
+constexpr std::array<std::string_view, 5> needs_restart{"workers", "spin", "log", "resolve", "admin.state_file"};
+
+bool waits_for_a_start(const std::string& key) {
+  return std::ranges::any_of(needs_restart, [&](std::string_view whole) {
+    return key.starts_with(whole) && (key.size() == whole.size() || key[whole.size()] == '.');
+  });
+}
 
 // The paths at which two values differ, as deep as both are maps.
 void find_differences(const Json& before, const Json& after, const std::string& path, std::vector<std::string>& paths) {
@@ -112,8 +118,7 @@ Plan compare(const Options& before, const Options& after) {
   }
   find_differences(old_parts.rest, new_parts.rest, "", plan.keys);
   for (const std::string& key : plan.keys) {
-    const std::string first = key.substr(0, key.find('.'));
-    if (std::ranges::find(needs_restart, first) != needs_restart.end()) plan.at_restart.push_back(key);
+    if (waits_for_a_start(key)) plan.at_restart.push_back(key);
   }
   return plan;
 }

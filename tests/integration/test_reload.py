@@ -396,7 +396,7 @@ def test_what_needs_a_restart_is_said():
     with Named("a") as server:
         with Proxy(configuration(server)) as proxy:
             proxy.reload(configuration(server, workers=2, log={"access": "stdout"}))
-            for key in ("workers", "log"):
+            for key in ("workers", "log.access"):
                 proxy.wait_line(f"{key} has changed, which takes effect with the next start only")
 
 
