@@ -362,9 +362,9 @@ void Service::end() {
 
 MetricsSnapshot Service::metrics() const {
   MetricsSnapshot snapshot = metrics_->snapshot(monotonic_now());
-  snapshot.log_lines_dropped = log_->dropped();
-  snapshot.reloads = reloads_.load();
-  snapshot.reloads_refused = reloads_refused_.load();
+  snapshot.log_lines_dropped += log_->dropped();
+  snapshot.reloads += reloads_.load();
+  snapshot.reloads_refused += reloads_refused_.load();
   return snapshot;
 }
 
