@@ -81,6 +81,8 @@ class Pool {
   // checks have found counts only where the pool still has checks.
   [[nodiscard]] std::vector<ServerKnowledge> knowledge() const;
   void restore(std::span<const ServerKnowledge> knowledge, const Moment& at);
+  // Only what has been counted there since; at any time.
+  void continue_from(std::span<const ServerKnowledge> knowledge);
   // Publishes what has changed since the last time, lets one of those that wait for a place find out about a server whose pause is
   // over, and lets go of removed servers that nobody needs any more. From the control thread, every so often.
   void publish_changes(Instant now);
@@ -136,6 +138,7 @@ class Pool {
   void end_pause_locked(Server& server, std::string_view why, const Moment& at);
   void find_next_probe_locked();
   void begin_slow_start_locked(Server& server, Instant now);
+  Server* find_known_locked(const ServerKnowledge& known) const;
   void restore_locked(Server& server, const ServerKnowledge& known, const Moment& at);
   void hold_drain_locked(Server& server, Hold hold, std::string reason, const Moment& at);
   void release_drain_locked(Server& server, Hold hold, std::string_view reason, const Moment& at);

@@ -40,12 +40,23 @@ std::vector<ServerKnowledge> Pool::knowledge() const {
 void Pool::restore(std::span<const ServerKnowledge> knowledge, const Moment& at) {
   const std::lock_guard lock(mutex_);
   for (const ServerKnowledge& known : knowledge) {
-    const auto found =
-        std::ranges::find_if(servers_, [&](const auto& server) { return server->id == known.id && server->address == known.address; });
-    if (found != servers_.end()) restore_locked(**found, known, at);
+    if (Server* const server = find_known_locked(known)) restore_locked(*server, known, at);
   }
   find_next_probe_locked();
   rebuild_locked();
+}
+
+void Pool::continue_from(std::span<const ServerKnowledge> knowledge) {
+  const std::lock_guard lock(mutex_);
+  for (const ServerKnowledge& known : knowledge) {
+    if (Server* const server = find_known_locked(known)) server->continue_from(known.counts);
+  }
+}
+
+Server* Pool::find_known_locked(const ServerKnowledge& known) const {
+  const auto is_it = [&](const std::shared_ptr<Server>& server) { return server->id == known.id && server->address == known.address; };
+  const auto found = std::ranges::find_if(servers_, is_it);
+  return found == servers_.end() ? nullptr : found->get();
 }
 
 void Pool::restore_locked(Server& server, const ServerKnowledge& known, const Moment& at) {
