@@ -158,8 +158,8 @@ void Upgrade::on_ended(int status) {
   const pid_t child = std::exchange(child_, -1);
   close_socket();
   if (handed_over()) {
-    log_message(LogLevel::error, "upgrade: process {}, which had taken over, {}", child, in_words(status));
-    return;
+    const LogLevel level = status == 0 ? LogLevel::info : LogLevel::error;
+    return log_message(level, "upgrade: process {}, which had taken over, {}", child, in_words(status));
   }
   alarm_.disarm();
   state_ = State::idle;
