@@ -316,7 +316,7 @@ def test_reloads_and_the_time_since_the_first_start_go_on():
         assert metrics["reloads"] == 1 and metrics["uptime_seconds"] >= before["uptime_seconds"]
         assert metrics["response_times"]["p50"] == before["response_times"]["p50"]
         proxy.reload(configuration(server))
-        assert proxy.page("metrics")["reloads"] == 2
+        ask_until(lambda: proxy.page("metrics")["reloads"] == 2, "it is counted")
 
 
 def test_listeners_come_and_go_with_the_configuration():
