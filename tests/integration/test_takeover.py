@@ -283,7 +283,8 @@ def test_what_checks_and_tries_have_found_stays_known():
 
 
 def test_an_ejected_server_stays_so_for_its_time():
-    pool = {"outliers": {"breaks_in_row": 1, "ejection": "1h", "ejection_max": "1h", "ejected_share_max": "50%"}, "retries": {"tries_max": 1}}
+    outliers = {"breaks_in_row": 1, "ejection": "1h", "ejection_max": "1h", "ejected_share_max": "50%"}
+    pool = {"outliers": outliers, "retries": {"tries_max": 1}}
 
     async def broken(connection):
         if await connection.request():
