@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -16,6 +17,9 @@ bool same_place(const std::optional<AdminOptions>& one, const std::optional<Admi
 }
 
 std::string where_of(const AdminOptions& options) { return options.on_socket() ? "unix:" + options.socket_path : options.bind.to_string(); }
+
+// Tells its socket from those of listeners.
+std::string mark_of(const AdminOptions& options) { return "admin " + where_of(options); }
 
 std::expected<int, std::string> bind_to(const AdminOptions& options) {
   const auto failed = [&](int os_code) {
@@ -51,7 +55,8 @@ std::expected<AdminServer::Prepared, std::string> AdminServer::prepare(const std
   if (!access) return std::unexpected(access.error());
   prepared.access = std::move(*access);
   if (same_place(options, options_)) return prepared;
-  const auto descriptor = bind_to(*options);
+  const bool there = inherited_ && inherited_->bind == mark_of(*options);
+  const auto descriptor = there ? std::expected<int, std::string>(inherited_->descriptor) : bind_to(*options);
   if (!descriptor) return std::unexpected(descriptor.error());
   prepared.descriptor = *descriptor;
   return prepared;
@@ -69,9 +74,24 @@ void AdminServer::adopt(Prepared prepared) {
   if (!same_place(prepared.options, options_)) {
     if (options_) frontend_.stop_listening(listener_);
     if (prepared.descriptor >= 0) frontend_.listen(make_listener(loop_, prepared.descriptor), StatusPages::off, ++listener_);
+    descriptor_ = prepared.descriptor;
   }
+  if (inherited_ && inherited_->descriptor != descriptor_) close(inherited_->descriptor);
+  inherited_.reset();
   options_ = std::move(prepared.options);
   where_ = options_ ? where_of(*options_) : "";
+}
+
+void AdminServer::inherit(std::vector<InheritedSocket>& sockets) {
+  const auto found = std::ranges::find_if(sockets, [](const InheritedSocket& socket) { return socket.bind.starts_with("admin "); });
+  if (found == sockets.end()) return;
+  inherited_ = *found;
+  sockets.erase(found);
+}
+
+std::vector<InheritedSocket> AdminServer::sockets() const {
+  if (!options_ || descriptor_ < 0) return {};
+  return {{.bind = mark_of(*options_), .descriptor = descriptor_}};
 }
 
 void AdminServer::stop(std::function<void()> done) {

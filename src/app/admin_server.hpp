@@ -11,6 +11,7 @@
 #include "admin/api.hpp"
 #include "admin/event_log.hpp"
 #include "admin/token_files.hpp"
+#include "app/inherited.hpp"
 #include "net/epoll_net.hpp"
 #include "session/frontend.hpp"
 
@@ -31,6 +32,11 @@ class AdminServer {
   static void discard(Prepared& prepared);
   void adopt(Prepared prepared);
 
+  // Takes the socket that was an earlier process's, if it is among these, out of them.
+  void inherit(std::vector<InheritedSocket>& sockets);
+  // Its own, for another process.
+  [[nodiscard]] std::vector<InheritedSocket> sockets() const;
+
   admin::EventLog& events() { return events_; }
   // Where it listens, for people; "": nowhere.
   [[nodiscard]] const std::string& where() const { return where_; }
@@ -47,6 +53,8 @@ class AdminServer {
   Frontend frontend_;
   std::optional<AdminOptions> options_;
   std::uint32_t listener_ = 0;
+  int descriptor_ = -1;                       // of the listener, which owns it
+  std::optional<InheritedSocket> inherited_;  // until a configuration is adopted
   std::string where_;
 };
 

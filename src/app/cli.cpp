@@ -18,7 +18,7 @@
 namespace steelyard {
 namespace {
 
-void add_serve(CLI::App& app, int& exit_code) {
+void add_serve(CLI::App& app, const Invocation& invocation, int& exit_code) {
   auto* command = app.add_subcommand("serve", "Run the proxy.");
   auto options = std::make_shared<ServeOptions>();
   command->add_option("-c,--config", options->config,
@@ -30,9 +30,9 @@ void add_serve(CLI::App& app, int& exit_code) {
       ->allow_extra_args(false);
   command->add_flag("-v,--verbose", options->verbose, "Explain routing, health and connection events on stderr");
   command->footer(
-      "Example:\n  steelyard serve --config steelyard.yaml\n\nSIGTERM drains and ends, a second one ends at once; SIGUSR1 reopens the "
-      "access log.");
-  command->callback([options, &exit_code] { exit_code = serve(*options); });
+      "Example:\n  steelyard serve --config steelyard.yaml\n\nSIGTERM drains and ends, a second one ends at once; SIGHUP loads the "
+      "configuration again; SIGUSR2 starts the binary anew, which takes over; SIGUSR1 reopens the access log.");
+  command->callback([options, &invocation, &exit_code] { exit_code = serve(*options, invocation); });
 }
 
 void add_check(CLI::App& app, int& exit_code) {
@@ -105,7 +105,8 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", "steelyard " STEELYARD_VERSION);
   app.footer("Each command has --help with an example. Try it: steelyard demo");
   int exit_code = 0;
-  add_serve(app, exit_code);
+  const Invocation invocation = Invocation::of(argc, argv);
+  add_serve(app, invocation, exit_code);
   add_check(app, exit_code);
   add_config(app, exit_code);
   add_demo(app, exit_code);

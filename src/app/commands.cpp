@@ -61,7 +61,8 @@ std::optional<std::string> find_config() {
 
 }  // namespace
 
-int serve(const ServeOptions& arguments) {
+int serve(const ServeOptions& arguments, const Invocation& invocation) {
+  Service::Start start{invocation, Inherited::take()};
   std::string file = arguments.config;
   if (file.empty()) {
     const auto found = find_config();
@@ -81,8 +82,8 @@ int serve(const ServeOptions& arguments) {
   }
   if (arguments.verbose) options->log.level = LogLevel::debug;
   configure_messages(options->log);
-  auto service =
-      Service::open(std::move(*options), [&](std::optional<std::string_view> text) { return load_again(file, arguments, text); });
+  auto service = Service::open(
+      std::move(*options), [&](std::optional<std::string_view> text) { return load_again(file, arguments, text); }, std::move(start));
   if (!service) {
     fmt::print(stderr, "steelyard: {}\n", service.error());
     return exit_failed;

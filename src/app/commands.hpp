@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "app/inherited.hpp"
+
 namespace steelyard {
 
 struct ServeOptions {
@@ -18,7 +20,7 @@ struct DemoOptions {
   std::uint16_t backend_port = 8001;  // of the first of three
 };
 
-int serve(const ServeOptions& options);
+int serve(const ServeOptions& options, const Invocation& invocation);
 int check(const std::string& file);
 int config_expand(const std::string& file);
 int config_schema();

@@ -59,12 +59,33 @@ void Directory::prepare(std::span<const PoolOptions> pools, std::function<void()
 void Directory::configure(std::vector<PoolOptions> pools) {
   pools_ = std::move(pools);
   for (const std::string& sentence : registry_.configure(pools_)) log_message(LogLevel::warning, "{}", sentence);
+  if (const auto handed = std::exchange(taken_over_, std::nullopt)) {
+    for (const std::string& sentence : registry_.restore(*handed, moment())) log_message(LogLevel::warning, "{}", sentence);
+    has_taken_over_ = true;
+  }
   watch_names();
+}
+
+void Directory::take_over(std::string_view handed_over) {
+  auto state = parse_state(handed_over);
+  if (!state) return log_message(LogLevel::warning, "what was changed at run time {}: what is saved counts", state.error());
+  taken_over_ = std::move(*state);
+}
+
+PoolOptions Directory::named_in(std::string_view handed_over) {
+  PoolOptions pool;
+  const auto state = parse_state(handed_over);
+  if (!state) return pool;
+  for (const auto& [name, changes] : state->pools) {
+    for (const auto& [id, added] : changes.added) pool.servers.push_back(added.options);
+  }
+  return pool;
 }
 
 void Directory::keep_in(const std::string& path) {
   if (path.empty()) return;
   file_.emplace(path);
+  if (has_taken_over_) return;  // which is what was saved, or younger
   auto saved = file_->read(moment().unix_s);
   if (!saved) {
     log_message(LogLevel::error, "{}", saved.error().message);

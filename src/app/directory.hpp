@@ -18,6 +18,7 @@
 #include "upstream/registry.hpp"
 #include "upstream/resolver.hpp"
 #include "upstream/state_file.hpp"
+#include "upstream/state_text.hpp"
 
 namespace steelyard {
 
@@ -41,6 +42,12 @@ class Directory final : private Fiber::Owner {
   void configure(std::vector<PoolOptions> pools);
   // Once, after the first configure(): what was saved there counts, and changes are saved there from now on. "": nowhere.
   void keep_in(const std::string& path);
+
+  // What was changed at run time, as text for another process that goes on with it; there: before the first configure(), instead of what is
+  // saved. named_in() is who of it has a name that prepare() may look up before.
+  [[nodiscard]] std::string handed_over() const { return spell_state(registry_.state(moment())); }
+  void take_over(std::string_view handed_over);
+  [[nodiscard]] static PoolOptions named_in(std::string_view handed_over);
 
   void start() { fiber_.start(run()); }
   // Saves for the last time.
@@ -87,7 +94,9 @@ class Directory final : private Fiber::Owner {
   Resolver resolver_;
   std::map<std::string, Name, std::less<>> names_;  // by "host:port"
   std::optional<Waiting> waiting_;
-  std::set<std::string> changed_;  // pools, to be told of
+  std::set<std::string> changed_;            // pools, to be told of
+  std::optional<RegistryState> taken_over_;  // until the registry has it
+  bool has_taken_over_ = false;
   std::optional<StateFile> file_;
   std::uint64_t saved_revision_ = 0;
   bool cannot_save_ = false;

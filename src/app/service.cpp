@@ -50,7 +50,7 @@ class Service::Signals final : public Pollable {
   explicit Signals(Service& service) : service_(service) {
     sigset_t set;
     sigemptyset(&set);
-    for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) sigaddset(&set, number);
+    for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP, SIGCHLD}) sigaddset(&set, number);
     // Before any thread is started, so that none of them is interrupted instead.
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
     signal(SIGPIPE, SIG_IGN);
@@ -69,12 +69,13 @@ class Service::Signals final : public Pollable {
   int descriptor_ = -1;
 };
 
-Service::Service(Options options, Load load)
+Service::Service(Options options, Load load, Start start, std::unique_ptr<Predecessor> predecessor)
     : worker_count_(workers_of(options)),
       begun_with_(std::move(options)),
       load_(std::move(load)),
-      session_secret_(fmt::format("{:016x}{:016x}", random_seed(), random_seed())),
-      seed_(random_seed()),
+      predecessor_(std::move(predecessor)),
+      session_secret_(predecessor_ ? predecessor_->state().session_secret : fmt::format("{:016x}{:016x}", random_seed(), random_seed())),
+      seed_(predecessor_ ? predecessor_->state().seed : random_seed()),
       pools_(connector_, worker_count_, random_seed(),
              {.cut = [this](const std::shared_ptr<Server>& server) { cut(server); },
               .on_state = [this](const Pool& pool, const Server& server) { on_state(pool, server); }}),
@@ -82,14 +83,32 @@ Service::Service(Options options, Load load)
                  {.on_change = [this](const std::set<std::string>& pools) { on_servers_changed(pools); },
                   .on_expired = [this](const Registry::Expired& expired) { on_expired(expired); },
                   .is_gone = [this](std::string_view pool, std::string_view id) { return is_gone(pool, id); }}),
-      listeners_(worker_count_) {}
+      listeners_(worker_count_),
+      upgrade_(control_, std::move(start.invocation),
+               {.describe = [this] { return to_json(state()); },
+                .successor_ready = [this] { hand_over(); },
+                .say = [this](std::string_view text) { notify_.status(text); }}),
+      watchdog_(control_, notify_, [this](const std::function<void()>& answer) {
+        for (const auto& worker : workers_) worker->ask(answer);
+        return workers_.size();
+      }) {
+  std::vector<InheritedSocket> sockets = predecessor_ ? predecessor_->take_sockets() : std::move(start.inherited.sockets);
+  admin_.inherit(sockets);
+  listeners_.inherit(std::move(sockets));
+}
 
 Service::~Service() {
   for (const auto& worker : workers_) worker->join();
 }
 
-std::expected<std::unique_ptr<Service>, std::string> Service::open(Options options, Load load) {
-  std::unique_ptr<Service> service(new Service(options, std::move(load)));
+std::expected<std::unique_ptr<Service>, std::string> Service::open(Options options, Load load, Start start) {
+  std::unique_ptr<Predecessor> predecessor;
+  if (start.inherited.predecessor) {
+    auto met = Predecessor::meet(*start.inherited.predecessor);
+    if (!met) return std::unexpected(met.error());
+    predecessor = std::move(*met);
+  }
+  std::unique_ptr<Service> service(new Service(options, std::move(load), std::move(start), std::move(predecessor)));
   service->signals_ = std::make_unique<Signals>(*service);
   const rlim_t descriptors = raise_descriptor_limit();
   if (descriptors < 2ULL * options.connections.connections_max) {
@@ -251,18 +270,23 @@ Moment Service::moment() { return {control_.scheduler().now(), control_.schedule
 
 int Service::run() {
   // Names are looked up while the loop runs.
-  control_.post([this] { directory_.prepare(first_->options.pools, [this] { begin(std::move(*first_)); }); });
+  control_.post([this] {
+    if (predecessor_) return take_over();
+    directory_.prepare(first_->options.pools, [this] { begin(std::move(*first_)); });
+  });
   directory_.start();
   control_.run();
   for (const auto& worker : workers_) worker->join();
   log_->stop();
+  upgrade_.finish();
   log_message(LogLevel::info, "stopped");
   return exit_code_;
 }
 
-void Service::begin(Prepared prepared) {
+void Service::begin(Prepared prepared, const ProcessState* earlier) {
   if (draining()) return;
   apply(std::move(prepared));
+  if (earlier != nullptr) restore(*earlier);
   workers_left_ = worker_count_;
   for (std::uint32_t i = 0; i < worker_count_; ++i) {
     workers_.push_back(
@@ -270,6 +294,8 @@ void Service::begin(Prepared prepared) {
     for (const ListeningSocket& socket : listeners_.hand_over(i)) workers_.back()->listen(socket);
   }
   for (const auto& worker : workers_) worker->start();
+  notify_.send(fmt::format("READY=1\nMAINPID={}\nSTATUS=ready", getpid()));
+  watchdog_.start();
   pools_.start();
   const auto now = view();
   for (const SocketAddress& address : now->addresses) log_message(LogLevel::info, "listening on {}", address.to_string());
@@ -286,6 +312,7 @@ std::expected<void, Service::Problems> Service::reload() {
     return std::unexpected(std::move(problems));
   };
   if (draining() || !view()) return refuse({{.message = "not while it starts or drains"}});
+  if (upgrade_.under_way()) return refuse({{.message = "not while another process takes over"}});
   auto options = load_(std::nullopt);
   if (!options) return refuse(options.error());
   // In the order of time: a reload whose names are looked up quickly has failed or not when this returns.
@@ -321,14 +348,26 @@ void Service::on_signal(int number) {
     log_message(LogLevel::info, "access log reopened");
     return;
   }
-  if (number == SIGHUP) {
-    [[maybe_unused]] const auto reloaded = reload();  // it says what came of it
+  if (number == SIGHUP) return on_hangup();
+  if (number == SIGCHLD) return upgrade_.on_child_signal();
+  if (number == SIGUSR2) {
+    const auto begun = upgrade();
+    if (!begun) log_message(LogLevel::error, "no upgrade: {}", begun.error());
     return;
   }
   drain();
 }
 
+void Service::on_hangup() {
+  const bool speaks = !draining() && !upgrade_.handed_over();  // for the service
+  if (speaks) notify_.send(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonic_now().ns / 1000));
+  const auto reloaded = reload();  // it says what came of it
+  if (speaks)
+    notify_.send(reloaded ? "READY=1\nSTATUS=ready" : "READY=1\nSTATUS=ready; the configuration was not reloaded, because it has problems");
+}
+
 void Service::drain() {
+  upgrade_.abandon();
   if (draining_.exchange(true)) {
     log_message(LogLevel::warning, "second signal: cutting {} exchanges", metrics().exchanges_active);
     for (const auto& worker : workers_) worker->abort();
@@ -338,25 +377,32 @@ void Service::drain() {
   const Duration drain = view()->options.timeouts.drain;
   log_message(LogLevel::info, "draining: no new connections; {} for what is under way",
               drain == Duration::max() ? "as long as it takes" : fmt::format("up to {} ms", drain / 1ms));
-  publish("draining", admin::Json::object());
-  directory_.stop();
-  pools_.stop();
-  for (const auto& worker : workers_) {
-    worker->drain([this] {
-      if (workers_left_.fetch_sub(1) == 1) control_.post([this] { end(); });
-    });
+  if (!upgrade_.handed_over()) {
+    notify_.send("STOPPING=1\nSTATUS=draining");
+    publish("draining", admin::Json::object());
+    directory_.stop();
   }
+  watchdog_.stop();
+  pools_.stop();
+  for (const auto& worker : workers_) worker->drain([this] { on_drained(); });
+  if (upgrade_.handed_over()) end_if_handed_over();
+}
+
+// On a worker's thread.
+void Service::on_drained() {
+  if (workers_left_.fetch_sub(1) == 1) control_.post([this] { end(); });
 }
 
 void Service::end() {
+  if (upgrade_.handed_over()) return end_if_handed_over();
   admin_.stop([this] { control_.stop(); });
 }
 
 MetricsSnapshot Service::metrics() const {
   MetricsSnapshot snapshot = metrics_->snapshot(monotonic_now());
-  snapshot.log_lines_dropped = log_->dropped();
-  snapshot.reloads = reloads_.load();
-  snapshot.reloads_refused = reloads_refused_.load();
+  snapshot.log_lines_dropped += log_->dropped();
+  snapshot.reloads += reloads_.load();
+  snapshot.reloads_refused += reloads_refused_.load();
   return snapshot;
 }
 

@@ -1,20 +1,29 @@
 // The running proxy: everything that `steelyard serve` starts from a checked configuration, changes when there is a new one, and ends
 // again in order. The control thread is the one that calls run(): it answers signals, watches the servers and applies changes; the
-// workers carry traffic.
+// workers carry traffic. How one such process takes the place of another is in service_upgrade.cpp.
 #pragma once
 
 #include <atomic>
 #include <expected>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/admin_server.hpp"
 #include "app/control.hpp"
 #include "app/directory.hpp"
+#include "app/inherited.hpp"
 #include "app/listeners.hpp"
+#include "app/notify.hpp"
+#include "app/predecessor.hpp"
+#include "app/process_state.hpp"
+#include "app/upgrade.hpp"
+#include "app/watchdog.hpp"
 #include "app/worker.hpp"
 #include "config/load.hpp"
 #include "config/options.hpp"
@@ -31,8 +40,15 @@ class Service {
   // The configuration as it is now, or this text as one, checked; or all that is wrong with it.
   using Load = std::function<std::expected<Options, Problems>(std::optional<std::string_view> text)>;
 
-  // Opens the log and binds the listeners; the sentence says what failed and what to do. `load` is asked again for each reload.
-  static std::expected<std::unique_ptr<Service>, std::string> open(Options options, Load load);
+  // How the process was started, and what it found then. Without an invocation it cannot be upgraded.
+  struct Start {
+    Invocation invocation;
+    Inherited inherited;
+  };
+
+  // Meets the process whose place this one takes, if any, opens the log and binds the listeners; the sentence says what failed and what to
+  // do. `load` is asked again for each reload.
+  static std::expected<std::unique_ptr<Service>, std::string> open(Options options, Load load, Start start = {});
   ~Service();
 
   // Runs until SIGTERM or SIGINT has drained it. A second signal ends it at once. Returns the exit code.
@@ -48,12 +64,17 @@ class Service {
   [[nodiscard]] std::uint32_t worker_count() const { return worker_count_; }
   [[nodiscard]] MetricsSnapshot metrics() const;
   [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
+  // What the status page of that path said last, once another process has taken over and counts on from there.
+  [[nodiscard]] std::optional<Site::Page> last_page(std::string_view path) const;
 
   // On the control thread, for Control.
   [[nodiscard]] std::expected<Options, Problems> load(std::optional<std::string_view> text) const { return load_(text); }
   // Loads the configuration again and goes by it from now on, once names that nobody knows are looked up; nothing is changed when it has a
   // problem.
   std::expected<void, Problems> reload();
+  // Starts the binary again, which takes this process's place as soon as it is ready, whereupon this one lets go of its clients gently and
+  // ends. Until then, and if that fails, nothing changes here. It returns when the new process has begun.
+  std::expected<void, std::string> upgrade();
   // There was a problem with one.
   void refuse_reload(const Problems& problems);
   void publish(std::string_view type, admin::Json data) { admin_.events().publish(type, std::move(data)); }
@@ -67,7 +88,7 @@ class Service {
  private:
   class Signals;
 
-  Service(Options options, Load load);
+  Service(Options options, Load load, Start start, std::unique_ptr<Predecessor> predecessor);
   // A configuration of which nothing can fail any more.
   struct Prepared {
     Options options;
@@ -79,27 +100,44 @@ class Service {
   std::expected<Prepared, std::string> prepare(Options options);
   void apply(Prepared prepared);
   [[nodiscard]] std::vector<WantedPool> wanted_pools() const;
-  void begin(Prepared prepared);
+  // `earlier`: what the process knew whose place this one takes; nullptr: it is the first.
+  void begin(Prepared prepared, const ProcessState* earlier = nullptr);
+  void begin_to_accept();
   void cut(const std::shared_ptr<Server>& server);
   void on_servers_changed(const std::set<std::string>& pools);
   void on_expired(const Registry::Expired& expired);
   [[nodiscard]] bool is_gone(std::string_view pool, std::string_view id) const;
   void on_state(const Pool& pool, const Server& server);
   void on_signal(int number);
+  void on_hangup();
   void drain();
+  void on_drained();
   void end();
 
+  // As the one that comes.
+  void take_over();
+  void begin_as(const ProcessState& earlier);
+  void restore(const ProcessState& earlier);
+  void continue_from(const ProcessState& earlier);
+  // As the one that goes.
+  [[nodiscard]] ProcessState state() const;
+  void hand_over();
+  void end_if_handed_over();
+
+  EpollLoop control_;
   const std::uint32_t worker_count_;
   const Options begun_with_;
   Load load_;
-  const std::string session_secret_;  // where a pool has none
+  const Notify notify_ = Notify::from_environment();
+  std::unique_ptr<Predecessor> predecessor_;  // nullptr: this is the first process
+  const std::string session_secret_;          // where a pool has none
   const std::uint64_t seed_;
   std::unique_ptr<AccessLog> log_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<ConnectionLimits> limits_;
   mutable std::mutex view_mutex_;
   std::shared_ptr<const View> view_;
-  EpollLoop control_;
+  std::map<std::string, Site::Page, std::less<>> last_pages_;
   EpollConnector connector_{control_};
   PoolSet pools_;
   Directory directory_;
@@ -109,8 +147,12 @@ class Service {
   std::optional<Prepared> first_;  // until it has begun
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Signals> signals_;
+  Upgrade upgrade_;
+  Watchdog watchdog_;
   std::atomic<bool> draining_{false};
   std::atomic<std::size_t> workers_left_{0};
+  std::atomic<std::size_t> workers_accepting_{0};
+  bool admin_ended_ = false;
   std::atomic<std::uint64_t> reloads_{0};
   std::atomic<std::uint64_t> reloads_refused_{0};
   int exit_code_ = 0;

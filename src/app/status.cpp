@@ -8,21 +8,9 @@ using Json = nlohmann::ordered_json;
 
 Json describe(const Server& server) {
   const Standing standing = server.standing();
-  std::uint64_t requests = 0;
-  std::uint64_t failures = 0;
-  std::uint64_t error_statuses = 0;
-  std::uint64_t opened = 0;
-  std::uint64_t reused = 0;
+  const ServerCounts counts = server.counts();
   std::int64_t idle = 0;
-  for (const ServerShard& shard : server.shards()) {
-    const ServerMetrics& metrics = shard.metrics;
-    requests += metrics.requests.value();
-    failures += metrics.failures.value();
-    error_statuses += metrics.error_statuses.value();
-    opened += metrics.connections_opened.value();
-    reused += metrics.connections_reused.value();
-    idle += metrics.connections_idle.value();
-  }
+  for (const ServerShard& shard : server.shards()) idle += shard.metrics.connections_idle.value();
   Json labels = Json::object();
   for (const auto& [key, value] : server.labels()) labels[key] = value;
   return {{"id", server.id},
@@ -36,11 +24,11 @@ Json describe(const Server& server) {
           {"active", server.load.active.load(std::memory_order_relaxed)},
           {"latency_ms", std::round(static_cast<double>(server.load.estimate.latency_us())) / 1000},
           {"ejections", server.ejections.load(std::memory_order_relaxed)},
-          {"requests", requests},
-          {"failures", failures},
-          {"error_statuses", error_statuses},
-          {"connections_opened", opened},
-          {"connections_reused", reused},
+          {"requests", counts.requests},
+          {"failures", counts.failures},
+          {"error_statuses", counts.error_statuses},
+          {"connections_opened", counts.connections_opened},
+          {"connections_reused", counts.connections_reused},
           {"connections_idle", idle}};
 }
 
@@ -106,6 +94,7 @@ Json describe(const Service& service) {
 
 Site::Page status_page(Service& service, std::string_view path) {
   if (path == "/__health__") return health(service);
+  if (auto page = service.last_page(path)) return *std::move(page);
   if (path == "/__status__") return {200, describe(service).dump(2) + "\n"};
   if (!service.view()->options.metrics)
     return {404, Json{{"error", "metrics are off: set metrics (enable_metrics) to true"}}.dump() + "\n"};

@@ -71,6 +71,15 @@ void Worker::drain(std::function<void()> done) {
   });
 }
 
+void Worker::drain_gently(std::function<void()> accepted_all, std::function<void()> done) {
+  loop_.post([this, accepted_all = std::move(accepted_all), done = std::move(done)] {
+    frontend_.drain_gently(accepted_all, [this, done] {
+      done();
+      loop_.stop();
+    });
+  });
+}
+
 void Worker::abort() {
   loop_.post([this] { frontend_.abort(); });
 }

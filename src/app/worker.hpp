@@ -43,6 +43,10 @@ class Worker {
   void cut(std::shared_ptr<const Server> server);
   // What is under way, at most so many; `done` is called on the worker's thread.
   void list_exchanges(std::size_t most, std::function<void(std::vector<ExchangeView>)> done);
+  // Calls it on the worker's thread, soon: a worker that does not hangs.
+  void ask(std::function<void()> answer) { loop_.post(std::move(answer)); }
+  // Accepts no more and lets go of its clients gently (Frontend::drain_gently); both are called on the worker's thread.
+  void drain_gently(std::function<void()> accepted_all, std::function<void()> done);
   // Ends in order; `done` is called on the worker's thread when nothing is left.
   void drain(std::function<void()> done);
   void abort();

@@ -36,7 +36,7 @@ class Signals final : public Pollable {
     SY_ASSERT(descriptor_ >= 0 && loop_.add(descriptor_, *this).has_value());
   }
   ~Signals() {
-    loop_.forget(*this);
+    loop_.remove(descriptor_, *this);
     close(descriptor_);
   }
 

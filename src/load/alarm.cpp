@@ -12,7 +12,7 @@ Alarm::Alarm(EpollLoop& loop) : loop_(loop), descriptor_(timerfd_create(CLOCK_MO
 }
 
 Alarm::~Alarm() {
-  loop_.forget(*this);
+  loop_.remove(descriptor_, *this);
   close(descriptor_);
 }
 

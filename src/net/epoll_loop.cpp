@@ -38,7 +38,8 @@ Result<void> EpollLoop::add(int descriptor, Pollable& pollable) {
   return {};
 }
 
-void EpollLoop::forget(Pollable& pollable) {
+void EpollLoop::remove(int descriptor, Pollable& pollable) {
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr);
   for (int i = event_index_ + 1; i < event_count_; ++i) {
     if (events_[i].data.ptr == &pollable) events_[i].data.ptr = this;
   }

@@ -34,8 +34,9 @@ class EpollLoop {
 
   [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
   Result<void> add(int descriptor, Pollable& pollable);
-  // Before a pollable is destroyed: events of this turn that were not delivered yet are dropped.
-  void forget(Pollable& pollable);
+  // Before a pollable is destroyed and its descriptor closed: no event of it is delivered any more. Closing alone does not do that where
+  // another process has the same socket, be it the new one of an upgrade, or a child that has not yet begun its program.
+  void remove(int descriptor, Pollable& pollable);
 
   // Runs until stop().
   void run();

@@ -76,7 +76,7 @@ class EpollStream final : public Stream, public Pollable, public PoolAllocated {
   }
 
   ~EpollStream() override {
-    if (watched()) loop_.forget(*this);
+    if (watched()) loop_.remove(descriptor_, *this);
     if (reset_on_close_) {
       const linger immediately{.l_onoff = 1, .l_linger = 0};
       setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &immediately, sizeof immediately);
@@ -160,7 +160,7 @@ class EpollListener final : public Listener, public Pollable {
  public:
   EpollListener(EpollLoop& loop, int descriptor) : loop_(loop), descriptor_(descriptor) {}
   ~EpollListener() override {
-    loop_.forget(*this);
+    loop_.remove(descriptor_, *this);
     close(descriptor_);
   }
 

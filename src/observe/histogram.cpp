@@ -35,6 +35,17 @@ void HistogramSnapshot::merge(const HistogramSnapshot& other) {
   maximum_us_ = std::max(maximum_us_, other.maximum_us_);
 }
 
+void HistogramSnapshot::add(std::uint64_t us, std::uint64_t count) {
+  buckets_[histogram_buckets::index(us)] += count;
+  count_ += count;
+}
+
+void HistogramSnapshot::set_extremes(std::uint64_t minimum_us, std::uint64_t maximum_us, std::uint64_t sum_us) {
+  minimum_us_ = minimum_us;
+  maximum_us_ = maximum_us;
+  sum_us_ = sum_us;
+}
+
 Duration HistogramSnapshot::minimum() const { return microseconds(count_ == 0 ? 0 : minimum_us_); }
 Duration HistogramSnapshot::maximum() const { return microseconds(maximum_us_); }
 Duration HistogramSnapshot::average() const { return microseconds(count_ == 0 ? 0 : sum_us_ / count_); }

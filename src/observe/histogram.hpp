@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/time.hpp"
 #include "observe/counter.hpp"
@@ -38,6 +39,10 @@ constexpr std::uint64_t lower_bound(std::size_t index) {
 class HistogramSnapshot {
  public:
   void merge(const HistogramSnapshot& other);
+  // As if these had been recorded; for the copy of another process. `add` for each bucket with any, by a duration that falls into it.
+  void add(std::uint64_t us, std::uint64_t count);
+  void set_extremes(std::uint64_t minimum_us, std::uint64_t maximum_us, std::uint64_t sum_us);
+  [[nodiscard]] std::span<const std::uint64_t> buckets() const { return buckets_; }
   [[nodiscard]] std::uint64_t count() const { return count_; }
   // All of these are 0 when nothing was recorded.
   [[nodiscard]] Duration minimum() const;

@@ -83,9 +83,27 @@ Metrics::Metrics(std::uint32_t workers, Instant start) : start_(start) {
   for (std::uint32_t i = 0; i < workers; ++i) workers_.push_back(std::make_unique<WorkerMetrics>());
 }
 
+void Metrics::continue_from(const MetricsSnapshot& earlier, Instant start) {
+  const std::lock_guard lock(mutex_);
+  earlier_ = earlier;
+  start_ = start;
+  earlier_.exchanges_active = 0;
+  earlier_.client_connections = earlier_.client_connections_idle = 0;
+  earlier_.server_connections = earlier_.server_connections_idle = 0;
+}
+
+Instant Metrics::start() const {
+  const std::lock_guard lock(mutex_);
+  return start_;
+}
+
 MetricsSnapshot Metrics::snapshot(Instant now) const {
   MetricsSnapshot sum;
-  sum.uptime = now - start_;
+  {
+    const std::lock_guard lock(mutex_);
+    sum = earlier_;
+    sum.uptime = now - start_;
+  }
   for (const auto& worker : workers_) add_worker(sum, *worker);
   return sum;
 }

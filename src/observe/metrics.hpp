@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -103,7 +104,7 @@ struct MetricsSnapshot {
   std::uint64_t hedges_wasted = 0;
   std::uint64_t queued = 0;
   std::uint64_t tunnels = 0;
-  // Not counted here: for the caller to set.
+  // Counted elsewhere: for the caller to add.
   std::uint64_t log_lines_dropped = 0;
   std::uint64_t reloads = 0;
   std::uint64_t reloads_refused = 0;  // the configuration had a problem
@@ -118,9 +119,15 @@ class Metrics {
   [[nodiscard]] WorkerMetrics& worker(std::uint32_t index) { return *workers_[index]; }
   [[nodiscard]] std::uint32_t workers() const { return static_cast<std::uint32_t>(workers_.size()); }
   [[nodiscard]] MetricsSnapshot snapshot(Instant now) const;
+  // Counts on from what earlier processes have counted; gauges are left out. Again, when they have counted more. From any thread.
+  void continue_from(const MetricsSnapshot& earlier, Instant start);
+  // When the first of these processes began.
+  [[nodiscard]] Instant start() const;
 
  private:
   std::vector<std::unique_ptr<WorkerMetrics>> workers_;
+  mutable std::mutex mutex_;
+  MetricsSnapshot earlier_;
   Instant start_;
 };
 

@@ -86,8 +86,11 @@ void Frontend::listen(std::unique_ptr<Listener> listener, StatusPages pages, std
 }
 
 void Frontend::stop_listening(std::uint32_t id) {
-  const auto found = std::ranges::find(acceptors_, id, [](const auto& acceptor) { return acceptor->id; });
-  if (found != acceptors_.end()) (*found)->stop();
+  std::vector<Acceptor*> acceptors;  // more than one where an earlier process had more workers
+  for (const auto& acceptor : acceptors_) {
+    if (acceptor->id == id) acceptors.push_back(acceptor.get());
+  }
+  for (Acceptor* const acceptor : acceptors) acceptor->stop();
   drain_sessions([id](const Http1Server& session) { return session.listener == id; });
 }
 
@@ -135,15 +138,29 @@ void Frontend::on_session_ended(Http1Server& session) {
 }
 
 void Frontend::drain(std::function<void()> done) {
+  if (draining && !gentle) return;
+  gentle = false;
+  if (!draining) begin_drain(std::move(done));
+  drain_sessions([](const Http1Server&) { return true; });
+  finish_if_drained();
+}
+
+void Frontend::drain_gently(std::function<void()> accepted_all, std::function<void()> done) {
   if (draining) return;
+  gentle = true;
+  accepted_all_ = std::move(accepted_all);
+  begin_drain(std::move(done));
+  sessions_.for_each([](Http1Server& session) { session.drain_gently(); });
+  finish_if_drained();
+}
+
+void Frontend::begin_drain(std::function<void()> done) {
   draining = true;
   drained_ = std::move(done);
   std::vector<Acceptor*> acceptors;  // one that has stopped is gone
   for (const auto& acceptor : acceptors_) acceptors.push_back(acceptor.get());
   for (Acceptor* const acceptor : acceptors) acceptor->stop();
-  drain_sessions([](const Http1Server&) { return true; });
   scheduler.timers().arm(drain_timer_, scheduler.now() + timeouts.drain);
-  finish_if_drained();
 }
 
 template <typename Chosen>
@@ -171,7 +188,9 @@ void Frontend::DrainTimer::on_expired() {
 }
 
 void Frontend::finish_if_drained() {
-  if (!draining || session_count_ != 0 || !acceptors_.empty() || !drained_) return;
+  if (!draining || !acceptors_.empty()) return;
+  if (accepted_all_) std::exchange(accepted_all_, nullptr)();
+  if (session_count_ != 0 || !drained_) return;
   drain_timer_.disarm();
   std::exchange(drained_, nullptr)();
 }

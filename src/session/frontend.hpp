@@ -33,6 +33,9 @@ class Frontend final : public SessionHost {
   // Serves what waits to be accepted, closes the listeners and the idle connections; `done` is called, once, when the last
   // session has ended. With timeouts.drain passed, the rest is cut.
   void drain(std::function<void()> done);
+  // The same without closing a connection on which a request may be on its way: each of them is told that it ends by a response, or was
+  // idle for some seconds. `accepted_all` is called, once, when nothing is accepted any more. Until it is done, drain() may follow.
+  void drain_gently(std::function<void()> accepted_all, std::function<void()> done);
   // Cuts what is left, now.
   void abort();
 
@@ -47,6 +50,7 @@ class Frontend final : public SessionHost {
     Frontend& frontend_;
   };
 
+  void begin_drain(std::function<void()> done);
   void begin_session(Accepted accepted, const Acceptor& acceptor);
   void on_stopped(Acceptor& acceptor);
   // Drains those that `chosen` says; draining may end a session at once.
@@ -61,6 +65,7 @@ class Frontend final : public SessionHost {
   std::uint32_t session_count_ = 0;
   std::uint32_t refused_count_ = 0;  // sessions that only say 503
   DrainTimer drain_timer_{*this};
+  std::function<void()> accepted_all_;
   std::function<void()> drained_;
 };
 

@@ -12,6 +12,11 @@ namespace {
 // before it has read the answer (RFC 9112 §9.6).
 constexpr Duration linger_timeout = 1s;
 
+// How long an idle connection waits for a last request in a gentle drain. Who reuses connections at all has most likely done so by then
+// and was told to let go of it, in an answer. A request that is sent just when its connection closes is lost, and the longer nothing
+// came, the less likely is one; common servers keep idle connections for five seconds altogether, so clients have to cope with that.
+constexpr Duration gentle_idle = 5s;
+
 constexpr std::size_t read_bytes_max = 64 * 1024;
 
 // After so many requests of one connection others get their turn: what is answered without a server is answered without
@@ -125,13 +130,18 @@ Http1Server::~Http1Server() { host_.metrics.client_connections.subtract(); }
 void Http1Server::start() { fiber_.start(run()); }
 
 void Http1Server::abort() {
-  stream_->reset_on_close();
+  if (!idle_) stream_->reset_on_close();  // between requests nothing is cut
   fiber_.cancel(Cause::shutdown);
 }
 
 void Http1Server::drain() {
   draining_ = true;
   if (idle_) fiber_.cancel(Cause::shutdown);
+}
+
+void Http1Server::drain_gently() {
+  draining_ = true;
+  if (idle_) fiber_.set_deadline(std::min(fiber_.deadline(), host_.scheduler.now() + patience()));
 }
 
 Task<void> Http1Server::run() {
@@ -144,7 +154,7 @@ Task<void> Http1Server::run() {
       const WaitResult waited = co_await stream_->readable();
       host_.metrics.client_connections_idle.subtract();
       idle_ = false;
-      if (waited == WaitResult::timed_out) host_.metrics.hit(Limit::idle_timeout);
+      if (waited == WaitResult::timed_out && !draining_) host_.metrics.hit(Limit::idle_timeout);
       if (waited != WaitResult::done) co_return;
     }
     next = co_await serve_next();
@@ -156,7 +166,7 @@ Task<void> Http1Server::run() {
 // How long a request may be waited for.
 Duration Http1Server::patience() const {
   // A connection that waited to be accepted when draining began has its request on the way, or none.
-  if (draining_) return linger_timeout;
+  if (draining_) return host_.gentle ? std::min(gentle_idle, host_.timeouts.drain / 2) : linger_timeout;
   // One that is over a limit should be gone soon.
   return admission_ == Admission::over_limit ? std::min(host_.timeouts.header_read, host_.timeouts.idle) : host_.timeouts.idle;
 }
@@ -181,8 +191,9 @@ Task<Http1Server::Next> Http1Server::serve_next() {
   exchange_ = nullptr;
   exchange.hand_over_leftover();
   if (exchange.broken_off) co_return Next::reset;
-  // A body that was not read to its end hides where the next request begins.
-  if (exchange.keep_alive && exchange.body.done() && !draining_) {
+  // A body that was not read to its end hides where the next request begins. In a gentle drain, a response that began before it has not
+  // said that the connection ends.
+  if (exchange.keep_alive && exchange.body.done() && (!draining_ || host_.gentle)) {
     if (requests_ % turn_requests_max == 0 && co_await yield_turn() != WaitResult::done) co_return Next::reset;
     co_return Next::request;
   }

@@ -35,6 +35,7 @@ class SessionHost {
   HttpOptions http;
   TimeoutOptions timeouts;
   bool draining = false;  // sessions that begin now answer what is under way, then close
+  bool gentle = false;    // while draining: whoever has not been told that its connection ends may send one more request
   // The parsed head of whichever exchange parsed last.
   http::RequestHead head;
   const void* head_owner = nullptr;
@@ -59,6 +60,8 @@ class Http1Server final : public ListLink, public PoolAllocated, private Fiber::
   void drain();
   // Ends it after one exchange, for which it waits a little.
   void serve_one() { draining_ = true; }
+  // Ends it with the next response whose head can still say so. Where no request comes, after a few seconds.
+  void drain_gently();
   [[nodiscard]] const SocketAddress& client() const { return client_; }
   [[nodiscard]] std::uint64_t requests() const { return requests_; }
   [[nodiscard]] Admission admission() const { return admission_; }

@@ -79,7 +79,7 @@ DnsChannel::DnsChannel(EpollLoop& loop, const ResolveOptions& options) : loop_(l
 DnsChannel::~DnsChannel() {
   SY_ASSERT(!delivering_);
   ares_destroy(channel_);
-  loop_.forget(*this);
+  loop_.remove(sockets_, *this);
   close(sockets_);
   ares_library_cleanup();
 }

@@ -18,6 +18,7 @@
 #include "decide/retry/request_window.hpp"
 #include "net/address.hpp"
 #include "observe/message.hpp"
+#include "upstream/knowledge.hpp"
 #include "upstream/members.hpp"
 #include "upstream/options.hpp"
 #include "upstream/server.hpp"
@@ -76,6 +77,12 @@ class Pool {
   [[nodiscard]] std::vector<std::shared_ptr<Server>> take_overdue(Instant now);
   // A comparison has shown that `server` is far worse than the others. False where too many are ejected already.
   bool eject(Server& server, const std::string& reason, const Moment& at);
+  // What is known of its servers, and the same from an earlier process, for those that are still wanted, before there is traffic. What
+  // checks have found counts only where the pool still has checks.
+  [[nodiscard]] std::vector<ServerKnowledge> knowledge() const;
+  void restore(std::span<const ServerKnowledge> knowledge, const Moment& at);
+  // Only what has been counted there since; at any time.
+  void continue_from(std::span<const ServerKnowledge> knowledge);
   // Publishes what has changed since the last time, lets one of those that wait for a place find out about a server whose pause is
   // over, and lets go of removed servers that nobody needs any more. From the control thread, every so often.
   void publish_changes(Instant now);
@@ -131,6 +138,8 @@ class Pool {
   void end_pause_locked(Server& server, std::string_view why, const Moment& at);
   void find_next_probe_locked();
   void begin_slow_start_locked(Server& server, Instant now);
+  Server* find_known_locked(const ServerKnowledge& known) const;
+  void restore_locked(Server& server, const ServerKnowledge& known, const Moment& at);
   void hold_drain_locked(Server& server, Hold hold, std::string reason, const Moment& at);
   void release_drain_locked(Server& server, Hold hold, std::string_view reason, const Moment& at);
   using KnownServers = std::unordered_multimap<std::string_view, std::shared_ptr<Server>>;  // by id

@@ -42,6 +42,27 @@ ServerTotals Server::totals() const {
   return totals;
 }
 
+ServerCounts Server::counts() const {
+  ServerCounts counts;
+  {
+    const std::lock_guard lock(mutex_);
+    counts = earlier_;
+  }
+  for (const ServerShard& shard : shards()) {
+    counts.requests += shard.metrics.requests.value();
+    counts.failures += shard.metrics.failures.value();
+    counts.error_statuses += shard.metrics.error_statuses.value();
+    counts.connections_opened += shard.metrics.connections_opened.value();
+    counts.connections_reused += shard.metrics.connections_reused.value();
+  }
+  return counts;
+}
+
+void Server::continue_from(const ServerCounts& earlier) {
+  const std::lock_guard lock(mutex_);
+  earlier_ = earlier;
+}
+
 bool Server::begin_exchange() {
   const std::uint32_t most = active_max();
   if (most == active_unlimited) {
@@ -57,7 +78,7 @@ bool Server::begin_exchange() {
 
 void Server::hold(Hold hold, std::string reason, std::int64_t unix_s) {
   const std::lock_guard lock(mutex_);
-  Note& note = notes_[static_cast<std::size_t>(hold)];
+  Standing::Note& note = notes_[static_cast<std::size_t>(hold)];
   if (!held(bit(hold))) note.since_unix_s = unix_s;
   note.reason = std::move(reason);
   load.holds.fetch_or(bit(hold), std::memory_order_release);
@@ -79,6 +100,22 @@ void Server::set_health(Health health, std::string reason, std::int64_t unix_s) 
   release(Hold::unhealthy, reason, unix_s);
   const std::lock_guard lock(mutex_);
   if (well_.since_unix_s == 0) well_ = {std::move(reason), unix_s};
+}
+
+std::optional<Standing::Note> Server::note(Hold hold) const {
+  const std::lock_guard lock(mutex_);
+  if (!held(bit(hold))) return std::nullopt;
+  return notes_[static_cast<std::size_t>(hold)];
+}
+
+Standing::Note Server::well() const {
+  const std::lock_guard lock(mutex_);
+  return well_;
+}
+
+void Server::set_well(Standing::Note note) {
+  const std::lock_guard lock(mutex_);
+  well_ = std::move(note);
 }
 
 // What keeps it from traffic most firmly comes first.

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,6 +56,10 @@ struct Moment {
 
 // How a server stands, for people.
 struct Standing {
+  struct Note {
+    std::string reason;
+    std::int64_t since_unix_s = 0;
+  };
   std::string_view state;  // "healthy", "unhealthy", "ejected"…
   std::string reason;
   std::int64_t since_unix_s = 0;
@@ -79,7 +84,17 @@ struct alignas(64) ServerShard : ListLink {
   ServerMetrics metrics;
 };
 
-// What all workers together have counted.
+// What has been counted for a server over its life, by earlier processes as well.
+struct ServerCounts {
+  std::uint64_t requests = 0;
+  std::uint64_t failures = 0;
+  std::uint64_t error_statuses = 0;
+  std::uint64_t connections_opened = 0;
+  std::uint64_t connections_reused = 0;
+  friend bool operator==(const ServerCounts&, const ServerCounts&) = default;
+};
+
+// What all workers of this process together have counted.
 struct ServerTotals {
   std::uint64_t requests = 0;
   std::uint64_t failures = 0;  // broken, or answered with what speaks against the server
@@ -105,6 +120,9 @@ class Server : public std::enable_shared_from_this<Server> {
   [[nodiscard]] ServerShard& shard(std::uint32_t worker) { return shards_[worker]; }
   [[nodiscard]] std::span<const ServerShard> shards() const { return {shards_.get(), workers_}; }
   [[nodiscard]] ServerTotals totals() const;
+  [[nodiscard]] ServerCounts counts() const;
+  // Counts on from what earlier processes have counted; again, when they have counted more.
+  void continue_from(const ServerCounts& earlier);
 
   // What every choice reads and every exchange writes: one cache line.
   struct alignas(64) Load {
@@ -135,6 +153,11 @@ class Server : public std::enable_shared_from_this<Server> {
   [[nodiscard]] ForcedHealth forced() const { return forced_.load(std::memory_order_relaxed); }
   [[nodiscard]] Health health() const { return health_.load(std::memory_order_relaxed); }
   [[nodiscard]] Standing standing() const;
+  // Why this holds; nothing where it does not.
+  [[nodiscard]] std::optional<Standing::Note> note(Hold hold) const;
+  // Why it takes traffic, when nothing holds.
+  [[nodiscard]] Standing::Note well() const;
+  void set_well(Standing::Note note);
 
   std::atomic<std::uint32_t> ejections{0};  // in all
   // Under the pool's lock: how many of them still make the next one longer, and when the last one ended.
@@ -142,11 +165,6 @@ class Server : public std::enable_shared_from_this<Server> {
   Instant ejection_ended;
 
  private:
-  struct Note {
-    std::string reason;
-    std::int64_t since_unix_s = 0;
-  };
-
   std::atomic<std::uint32_t> weight_;
   std::atomic<std::uint32_t> active_max_;
   std::atomic<bool> backup_;
@@ -157,8 +175,9 @@ class Server : public std::enable_shared_from_this<Server> {
   std::unique_ptr<ServerShard[]> shards_;
   mutable std::mutex mutex_;
   std::map<std::string, std::string> labels_;
-  std::array<Note, hold_count> notes_;  // of the holds that there are
-  Note well_;                           // why it takes traffic
+  std::array<Standing::Note, hold_count> notes_;  // of the holds that there are
+  Standing::Note well_;                           // why it takes traffic
+  ServerCounts earlier_;
 };
 
 }  // namespace steelyard

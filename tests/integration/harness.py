@@ -5,11 +5,13 @@ error says so, and every wait here is for an event, with a deadline as a safety 
 """
 
 import contextlib
+import ctypes
 import functools
 import json
 import os
 import random
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -57,19 +59,47 @@ def sanitized():
     return b"__asan_init" in program or b"__tsan_init" in program
 
 
+def adopt_orphans():
+    """From now on the child of a child that has ended is this process's own, so that its exit code can be seen."""
+    PR_SET_CHILD_SUBREAPER = 36
+    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1) == 0
+
+
+class Successor:
+    """A process that has taken over from another one by an upgrade, known by a descriptor, which nobody else's process can get."""
+
+    def __init__(self, pid):
+        self.pid, self.descriptor = pid, os.pidfd_open(pid)
+
+    def send_signal(self, number):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.descriptor, number)
+
+    def wait(self):
+        """Its exit code; 0 where it was not ours to ask, because the one before it had not ended."""
+        assert select.select([self.descriptor], [], [], DEADLINE_SECONDS)[0], f"process {self.pid} has not ended"
+        os.close(self.descriptor)
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        except ChildProcessError:
+            return 0
+
+
 class Process:
     """A command of the binary that runs until it is told to end; collects what it writes."""
 
-    def __init__(self, arguments, wrapper=(), directory=None, stdout=subprocess.PIPE, environment=None):
+    def __init__(self, arguments, wrapper=(), directory=None, stdout=subprocess.PIPE, environment=None, binary=BINARY,
+                 descriptors=()):
         self.lines = []  # of standard error
         self.output = []  # lines of standard output
         self.ended = False
         self.changed = threading.Condition()
+        self.successors = []  # of the first process, by upgrades
         self.wrapped = bool(wrapper)
         if wrapper:  # the leak sanitizer cannot work beside another tracer
             environment = {"ASAN_OPTIONS": "detect_leaks=0", **(environment or {})}
-        self.process = subprocess.Popen([*wrapper, BINARY, *arguments], cwd=directory, stdin=subprocess.DEVNULL, stdout=stdout,
-                                        stderr=subprocess.PIPE, env={**os.environ, **(environment or {})})
+        self.process = subprocess.Popen([*wrapper, binary, *arguments], cwd=directory, stdin=subprocess.DEVNULL, stdout=stdout,
+                                        stderr=subprocess.PIPE, env={**os.environ, **(environment or {})}, pass_fds=descriptors)
         self.readers = [threading.Thread(target=self.collect, args=(self.process.stderr, self.lines), daemon=True)]
         if stdout == subprocess.PIPE:
             self.readers.append(threading.Thread(target=self.collect, args=(self.process.stdout, self.output), daemon=True))
@@ -102,7 +132,9 @@ class Process:
 
     @property
     def pid(self):
-        """The binary's own process, also where a wrapper such as strace started it."""
+        """The process that serves: the last one after upgrades; the binary's own, also where a wrapper such as strace started it."""
+        if self.successors:
+            return self.successors[-1].pid
         if not self.wrapped:
             return self.process.pid
         binary = os.path.realpath(BINARY)
@@ -120,23 +152,32 @@ class Process:
         os.kill(self.pid, number)
 
     def finish(self):
-        """Waits for the end and returns the exit code."""
-        code = self.process.wait(DEADLINE_SECONDS)
+        """Waits for the end of all of them and returns the first exit code that is not 0."""
+        codes = [self.process.wait(DEADLINE_SECONDS)]
+        while self.successors:
+            codes.append(self.successors.pop(0).wait())
         for reader in self.readers:
             reader.join(DEADLINE_SECONDS)
         self.process.stderr.close()
         if self.process.stdout:
             self.process.stdout.close()
-        return code
+        return next((code for code in codes if code != 0), 0)
 
     def stop(self, number=signal.SIGTERM):
         """Ends it and returns the exit code."""
-        if self.process.poll() is None:
+        if self.successors:
+            self.successors[-1].send_signal(number)
+        elif self.process.poll() is None:
             self.send_signal(number)
         return self.finish()
 
     def kill(self):
-        if self.process.poll() is None:
+        for successor in self.successors:
+            successor.send_signal(signal.SIGKILL)
+        if self.successors:
+            self.process.kill()
+            self.finish()
+        elif self.process.poll() is None:
             try:
                 self.send_signal(signal.SIGKILL)
             except (AssertionError, OSError):
@@ -180,15 +221,30 @@ class Proxy(Process):
             raise
         self.port = self.ports()[0] if self.ports() else None
 
-    def reload(self, config, wait=r"the new configuration is in use"):
-        """Has it read this configuration instead, or this text, and waits until it says what has come of it."""
-        said = sum(bool(re.search(wait, text)) for text in self.lines)
+    def write(self, config):
+        """This configuration, or this text, is in its file from now on."""
         text = config if isinstance(config, (str, bytes)) else json.dumps(without_port_0(config), indent=1)
         fresh = self.path("config.json.new")
         fresh.write_bytes(text if isinstance(text, bytes) else text.encode())
         fresh.replace(self.config)
+
+    def reload(self, config, wait=r"the new configuration is in use"):
+        """Has it read this configuration instead, or this text, and waits until it says what has come of it."""
+        said = sum(bool(re.search(wait, text)) for text in self.lines)
+        self.write(config)
         self.send_signal(signal.SIGHUP)
         self.wait(lambda: sum(bool(re.search(wait, text)) for text in self.lines) > said, f"no answer to SIGHUP like {wait!r}")
+
+    def upgrade(self, config=None):
+        """Has a new process take over, with this configuration if any, and follows that one from now on."""
+        adopt_orphans()
+        if config is not None:
+            self.write(config)
+        pattern = r"upgrade: process (\d+) has taken over"
+        known = sum(bool(re.search(pattern, text)) for text in self.lines)
+        self.send_signal(signal.SIGUSR2)
+        self.wait(lambda: sum(bool(re.search(pattern, text)) for text in self.lines) > known, "no process has taken over")
+        self.successors.append(Successor(int([match for text in self.lines if (match := re.search(pattern, text))][-1][1])))
 
     def path(self, name):
         return Path(self.directory.name) / name

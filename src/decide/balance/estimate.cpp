@@ -49,4 +49,19 @@ void Estimate::forget(Instant now) {
   updated_ns_.store(now.ns, std::memory_order_relaxed);
 }
 
+Estimate::Values Estimate::values() const {
+  return {latency_us_.load(std::memory_order_relaxed), answers_.load(std::memory_order_relaxed),
+          known_.load(std::memory_order_relaxed),      peak_us_.load(std::memory_order_relaxed),
+          failures_.load(std::memory_order_relaxed),   Instant{updated_ns_.load(std::memory_order_relaxed)}};
+}
+
+void Estimate::restore(const Values& values) {
+  latency_us_.store(values.latency_us, std::memory_order_relaxed);
+  answers_.store(values.answers, std::memory_order_relaxed);
+  known_.store(values.known, std::memory_order_relaxed);
+  peak_us_.store(values.peak_us, std::memory_order_relaxed);
+  failures_.store(values.failures, std::memory_order_relaxed);
+  updated_ns_.store(values.updated.ns, std::memory_order_relaxed);
+}
+
 }  // namespace steelyard::balance

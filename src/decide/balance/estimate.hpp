@@ -29,6 +29,18 @@ class Estimate {
   // The server was away: what was known is of another life.
   void forget(Instant now);
 
+  // All of it, for another process that goes on with it.
+  struct Values {
+    float latency_us = 0;
+    float answers = 0;
+    bool known = false;
+    float peak_us = 0;
+    float failures = 0;
+    Instant updated;
+  };
+  [[nodiscard]] Values values() const;
+  void restore(const Values& values);
+
   // The geometric mean of the last 64 answers or so; 0: not known yet. Unlike the arithmetic mean it is not carried away by the
   // few long requests that make up most of the time in many services, nor by one stall.
   [[nodiscard]] float latency_us() const {

@@ -21,11 +21,9 @@ using testing_support::Line;
 
 class Probe final : public Pollable {
  public:
-  explicit Probe(EpollLoop& of) : loop(of), descriptor(eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    EXPECT_TRUE(loop.add(descriptor, *this));
-  }
+  explicit Probe(EpollLoop& of) : loop(of), descriptor(eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)) { EXPECT_TRUE(loop.add(descriptor, *this)); }
   ~Probe() {
-    loop.forget(*this);
+    loop.remove(descriptor, *this);
     close(descriptor);
   }
   void on_events(std::uint32_t /*events*/) override { then(); }
@@ -57,6 +55,21 @@ TEST(EpollLoop, what_is_posted_may_post) {
   EpollLoop loop;
   loop.post([&] { loop.post([&] { loop.stop(); }); });
   loop.run();
+}
+
+// What becomes of a listening socket that is handed over, and for a moment of every connection when a process is started.
+TEST(EpollLoop, a_descriptor_that_lives_on_elsewhere_has_no_events_here_once_it_was_removed) {
+  EpollLoop loop;
+  Probe probe(loop);
+  int events = 0;
+  probe.then = [&] { ++events; };
+  const int elsewhere = dup(probe.descriptor);
+  loop.remove(probe.descriptor, probe);
+  close(probe.descriptor);
+  loop.post([&] { loop.post([&] { loop.stop(); }); });
+  loop.run();
+  EXPECT_EQ(events, 0);
+  probe.descriptor = elsewhere;
 }
 
 TEST(EpollLoop, a_timer_wakes_it_and_not_early) {

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-
 #include <set>
 #include <thread>
 
@@ -48,6 +47,26 @@ TEST(Metrics, counts_as_errors_what_the_servers_side_spoilt) {
   worker.record(answered(200, 1ms, Outcome::truncated));
   EXPECT_EQ(worker.errors.value(), 3U);
   EXPECT_EQ(worker.requests.value(), 7U);
+}
+
+TEST(Metrics, counts_on_from_an_earlier_process) {
+  Metrics before(1, Instant{1'000'000'000});
+  before.worker(0).record(answered(200, 10ms));
+  before.worker(0).client_connections.add(5);
+  Metrics metrics(1, Instant{9'000'000'000});
+  metrics.worker(0).record(answered(200, 30ms));
+  metrics.worker(0).record(answered(404, 20ms));
+  metrics.continue_from(before.snapshot(Instant{}), before.start());
+  EXPECT_EQ(metrics.snapshot(Instant{10'000'000'000}).requests, 3U);
+  before.worker(0).record(answered(200, 10ms));
+  metrics.continue_from(before.snapshot(Instant{}), before.start());  // it has counted on
+  const MetricsSnapshot sum = metrics.snapshot(Instant{10'000'000'000});
+  EXPECT_EQ(sum.requests, 4U);
+  EXPECT_EQ(sum.statuses, (std::map<std::uint16_t, std::uint64_t>{{200, 3}, {404, 1}}));
+  EXPECT_EQ(sum.response_times.count(), 4U);
+  EXPECT_EQ(sum.response_times.minimum(), 10ms);
+  EXPECT_EQ(sum.client_connections, 0) << "those are not here";
+  EXPECT_EQ(sum.uptime, 9s);
 }
 
 TEST(Metrics, leaves_tunnels_out_of_response_times) {

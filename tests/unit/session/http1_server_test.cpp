@@ -75,6 +75,8 @@ class Recorder final : public ExchangeHandler {
         co_return;
       }
     }
+    if (pauses_before_head) last_wait = co_await until_deadline_of(exchange);
+    if (exchange.draining) exchange.keep_alive = false;
     if (pauses) last_wait = co_await until_deadline_of(exchange);
     if (!exchange.response.send(std::string_view(served.back() + ";"))) exchange.broken_off = true;
   }
@@ -87,7 +89,8 @@ class Recorder final : public ExchangeHandler {
 
   std::vector<std::string> served;
   bool reads_bodies = false;
-  bool pauses = false;  // 10 s before it answers
+  bool pauses = false;              // 10 s before it answers, after what its head says of the connection
+  bool pauses_before_head = false;  // the same before that
   bool keep_alive = false;
   WaitResult last_wait = WaitResult::done;
 };
@@ -352,6 +355,82 @@ TEST_F(FrontendTest, draining_serves_a_connection_that_waited_to_be_accepted) {
   EXPECT_EQ(record->sent, "GET /a;");
   EXPECT_FALSE(recorder.keep_alive);
   EXPECT_TRUE(done);
+}
+
+TEST_F(FrontendTest, a_gentle_drain_serves_one_more_request_of_an_idle_connection) {
+  ScriptedStream* const client = connect();
+  const auto record = client->record();
+  bool accepted_all = false;
+  frontend.drain_gently([&] { accepted_all = true; }, [this] { done = true; });
+  turn(scheduler, at_ms(4900));
+  EXPECT_TRUE(accepted_all);
+  EXPECT_TRUE(queue.closed);
+  ASSERT_FALSE(record->destroyed);
+  feed(client, get);
+  EXPECT_EQ(record->sent, "GET /a;");
+  EXPECT_FALSE(recorder.keep_alive) << "the response has to say that the connection ends";
+  EXPECT_TRUE(done);
+  EXPECT_FALSE(record->reset_on_close);
+}
+
+TEST_F(FrontendTest, a_gentle_drain_closes_what_stays_idle_in_order) {
+  frontend.timeouts.idle = 60s;
+  const auto record = connect()->record();
+  frontend.drain_gently([] {}, [this] { done = true; });
+  turn(scheduler, at_ms(4900));
+  EXPECT_FALSE(record->destroyed);
+  turn(scheduler, at_ms(5001));
+  EXPECT_TRUE(record->destroyed);
+  EXPECT_FALSE(record->reset_on_close);
+  EXPECT_TRUE(done);
+  EXPECT_EQ(metrics.limits[static_cast<std::size_t>(Limit::idle_timeout)].value(), 0U) << "that was no limit";
+}
+
+TEST_F(FrontendTest, a_gentle_drain_takes_another_request_where_the_response_under_way_did_not_say_goodbye) {
+  recorder.pauses = true;
+  ScriptedStream* const client = connect();
+  const auto record = client->record();
+  feed(client, get);  // its head is decided
+  frontend.drain_gently([] {}, [this] { done = true; });
+  turn(scheduler, at_ms(10'000));
+  EXPECT_EQ(record->sent, "GET /a;");
+  ASSERT_FALSE(record->destroyed);
+  recorder.pauses = false;
+  feed(client, "GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(record->sent, "GET /a;GET /b;");
+  EXPECT_TRUE(done);
+}
+
+TEST_F(FrontendTest, a_gentle_drain_says_goodbye_in_the_response_that_has_not_begun) {
+  recorder.pauses_before_head = true;
+  ScriptedStream* const client = connect();
+  const auto record = client->record();
+  feed(client, get);
+  frontend.drain_gently([] {}, [this] { done = true; });
+  turn(scheduler, at_ms(10'000));
+  EXPECT_EQ(record->sent, "GET /a;");
+  EXPECT_TRUE(done);
+}
+
+TEST_F(FrontendTest, an_ordinary_drain_may_follow_a_gentle_one) {
+  const auto record = connect()->record();
+  frontend.drain_gently([] {}, [this] { done = true; });
+  turn(scheduler);
+  EXPECT_FALSE(done);
+  frontend.drain([] { ADD_FAILURE() << "the first one is told"; });
+  turn(scheduler);
+  EXPECT_TRUE(done);
+  EXPECT_TRUE(record->destroyed);
+}
+
+TEST_F(FrontendTest, all_listeners_of_one_number_stop) {
+  ScriptedListener::Queue second;
+  frontend.listen(std::make_unique<ScriptedListener>(second), StatusPages::off);
+  turn(scheduler);
+  frontend.stop_listening(0);
+  turn(scheduler);
+  EXPECT_TRUE(queue.closed);
+  EXPECT_TRUE(second.closed);
 }
 
 TEST_F(FrontendTest, what_is_not_done_when_the_time_to_drain_has_passed_is_cut) {

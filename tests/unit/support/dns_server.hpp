@@ -56,7 +56,7 @@ class DnsServer {
       address = from_sockaddr(storage);
     }
     ~Socket() {
-      server.loop_.forget(*this);
+      server.loop_.remove(descriptor, *this);
       close(descriptor);
     }
     void on_events(std::uint32_t /*events*/) override { (server.*ready)(*this); }
