@@ -468,7 +468,7 @@ def test_one_that_has_handed_over_does_not_do_so_again():
         os.kill(first, signal.SIGUSR2)
         proxy.wait_line(r"no upgrade: process \d+ has taken over from this one already")
         os.kill(first, signal.SIGHUP)
-        proxy.wait_line("SIGHUP: not while another process is taking over")
+        proxy.wait_line("not while another process takes over")
         assert client.rest() == b""
 
 
