@@ -38,10 +38,6 @@ std::uint32_t workers_of(const Options& options) {
   return options.workers != 0 ? options.workers : std::max(1U, std::thread::hardware_concurrency());
 }
 
-// What is under way is asked of the workers, which are soon done with what they do.
-constexpr std::size_t exchanges_max = 1000;
-constexpr auto exchanges_patience = std::chrono::milliseconds(200);
-
 }  // namespace
 
 // Signals as events of the control loop.
@@ -192,78 +188,9 @@ void Service::apply(Prepared prepared) {
   }
 }
 
-void Service::cut(const std::shared_ptr<Server>& server) {
-  const std::uint32_t active = server->load.active.load(std::memory_order_relaxed);
-  if (active == 0) return;
-  log_message(LogLevel::warning, "server {}: {} exchanges are still under way at the deadline: cutting them", server->id, active);
-  for (const auto& worker : workers_) worker->cut(server);
-}
-
-void Service::on_servers_changed(const std::set<std::string>& pools) {
-  for (const std::string& pool : pools) pools_.configure_servers(pool, directory_.servers(pool));
-}
-
-void Service::on_expired(const Registry::Expired& expired) {
-  if (expired.kept) {
-    log_message(LogLevel::warning,
-                "server {}/{}: its lease has run out; it is kept, because too many did at once: are the servers cut off from here?",
-                expired.pool, expired.id);
-  } else {
-    log_message(LogLevel::warning, "server {}/{} is removed: its lease has run out", expired.pool, expired.id);
-  }
-  publish(expired.kept ? "lease_overdue" : "lease_expired", {{"pool", expired.pool}, {"id", expired.id}});
-}
-
-bool Service::is_gone(std::string_view pool, std::string_view id) const {
-  const auto living = pools_.find(pool);
-  if (!living) return true;
-  const auto servers = living->servers();
-  const auto found = std::ranges::find_if(servers, [&](const auto& server) { return server->id == id; });
-  return found == servers.end() || (*found)->held(bit(Hold::unhealthy) | bit(Hold::unreachable));
-}
-
-void Service::on_state(const Pool& pool, const Server& server) {
-  const Standing standing = server.standing();
-  publish(
-      "server_state",
-      {{"pool", pool.name()}, {"id", server.id}, {"state", standing.state}, {"reason", standing.reason}, {"up", server.takes_traffic()}});
-}
-
-std::vector<ExchangeView> Service::exchanges() const {
-  struct Gathered {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::vector<ExchangeView> list;
-    std::size_t answered = 0;
-  };
-  const auto gathered = std::make_shared<Gathered>();
-  for (const auto& worker : workers_) {
-    worker->list_exchanges(exchanges_max, [gathered](std::vector<ExchangeView> list) {
-      const std::lock_guard lock(gathered->mutex);
-      std::ranges::move(list, std::back_inserter(gathered->list));
-      ++gathered->answered;
-      gathered->changed.notify_one();
-    });
-  }
-  std::unique_lock lock(gathered->mutex);
-  gathered->changed.wait_for(lock, exchanges_patience, [&] { return gathered->answered == workers_.size(); });
-  return gathered->list;
-}
-
 std::shared_ptr<const Service::View> Service::view() const {
   const std::lock_guard lock(view_mutex_);
   return view_;
-}
-
-bool Service::listens_on(const SocketAddress& address) const {
-  const auto now = view();
-  const auto leads_to = [&](const SocketAddress& listener) {
-    if (listener.port != address.port) return false;
-    return listener.ip == address.ip || (listener.ip.is_unspecified() && is_own_address(address.ip)) ||
-           (listener.ip.is_loopback() && address.ip.is_loopback());
-  };
-  const auto& admin = now->options.admin;
-  return std::ranges::any_of(now->addresses, leads_to) || (admin && !admin->on_socket() && leads_to(admin->bind));
 }
 
 Moment Service::moment() { return {control_.scheduler().now(), control_.scheduler().unix_us() / 1'000'000}; }

@@ -63,7 +63,8 @@ TEST_F(UpgradeTest, without_a_known_binary_there_is_none) {
 TEST_F(UpgradeTest, the_child_gets_one_descriptor_and_its_name_but_not_the_word_on_whose_the_watchdog_is) {
   setenv("WATCHDOG_PID", "1", 1);
   const std::string script = R"(test "$STEELYARD_TAKEOVER_FD" = 3 && test -S /proc/self/fd/3 && test -z "$WATCHDOG_PID" || exit 1
-    for each in /proc/self/fd/*; do test "${each##*/}" -le 3 || test ! -S "$each" || exit 1; done; printf 'ready\n' >&3; exec cat <&3 >/dev/null)";
+    for each in /proc/self/fd/*; do test "${each##*/}" -le 3 || test ! -S "$each" || exit 1; done
+    printf 'ready\n' >&3; exec cat <&3 >/dev/null)";
   Upgrade upgrade(
       loop, shell(script),
       {.describe = [] { return std::string("{}"); }, .successor_ready = [this] { loop.stop(); }, .say = [](std::string_view) {}});

@@ -254,6 +254,7 @@ TEST_F(PoolChanges, a_new_server_begins_slowly_beside_others_but_not_at_the_star
 TEST_F(PoolChanges, sessions_lead_to_the_same_servers_after_others_came_and_went) {
   options.sticky.emplace().secret = "0123456789abcdef";
   configure({named("a"), named("b", 81)});
+  view.refresh();
   const std::string cookie(view.sessions()->set_cookie(*find("b")));
   const std::string value = cookie.substr(cookie.find('=') + 1, 32);
   configure({named("c", 82), named("b", 81)});
