@@ -58,6 +58,9 @@ class Control {
                                                 std::optional<std::uint32_t> load) = 0;
   virtual std::expected<Departure, Refusal> leave(std::string_view pool, std::string_view id, std::string_view owner) = 0;
 
+  // Begins to put the binary that is there now in the place of this process; status() tells of it. The sentence says why not.
+  virtual std::expected<void, std::string> upgrade() = 0;
+
   // Both give the plan: what the configuration changes. reload() has begun to do so, check() only looks. check() takes the text of a
   // configuration, or what is in the file now.
   virtual std::expected<Json, Problems> reload() = 0;

@@ -136,6 +136,13 @@ Answer reload(const Call& call) {
   return plan ? answer_json(200, *plan) : answer_problems("invalid_configuration", plan.error());
 }
 
+Answer upgrade(const Call& call) {
+  if (const auto body = read_nothing(call.body); !body) return body.error();
+  const auto begun = call.control.upgrade();
+  if (!begun) return answer_problem(409, "no_upgrade", begun.error(), "");
+  return answer_json(202, {{"upgrade", "under_way"}});
+}
+
 Answer check(const Call& call) {
   const auto plan = call.control.check(call.body.empty() ? std::nullopt : std::optional(call.body));
   return plan ? answer_json(200, *plan) : answer_problems("invalid_configuration", plan.error());

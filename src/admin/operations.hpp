@@ -13,6 +13,7 @@ Answer renew_server(const Call& call);
 Answer drain_server(const Call& call);
 Answer undrain_server(const Call& call);
 Answer reload(const Call& call);
+Answer upgrade(const Call& call);
 Answer check(const Call& call);
 
 // What a Control may show or refuse.

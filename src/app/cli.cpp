@@ -116,6 +116,7 @@ int run_command_line(int argc, char** argv) {
   add_servers(app, exit_code);
   add_events(app, exit_code);
   add_reload(app, exit_code);
+  add_upgrade(app, exit_code);
   if (const auto unknown = unknown_command(app, argc, argv)) {
     fmt::print(stderr, "{}", *unknown);
     return 2;

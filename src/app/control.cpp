@@ -46,6 +46,7 @@ Json to_json(const config::Plan::Part& part) {
 Json Control::status() const {
   Json status = steelyard::describe(service_);
   status["events_last_id"] = service_.last_event_id();
+  status["upgrade"] = service_.upgrade_state();
   return status;
 }
 
@@ -224,6 +225,8 @@ std::expected<admin::Departure, Refusal> Control::leave(std::string_view pool, s
   if (!applied) return std::unexpected(applied.error());
   return depart(pool, id, *applied, std::nullopt);
 }
+
+std::expected<void, std::string> Control::upgrade() { return service_.upgrade(); }
 
 std::expected<Json, admin::Problems> Control::reload() {
   auto plan = check(std::nullopt);

@@ -43,6 +43,7 @@ class Control final : public admin::Control {
                                         std::optional<std::uint32_t> load) override;
   std::expected<admin::Departure, Refusal> leave(std::string_view pool, std::string_view id, std::string_view owner) override;
 
+  std::expected<void, std::string> upgrade() override;
   std::expected<Json, admin::Problems> reload() override;
   [[nodiscard]] std::expected<Json, admin::Problems> check(std::optional<std::string_view> text) const override;
 

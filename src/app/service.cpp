@@ -83,7 +83,8 @@ Service::Service(Options options, Load load, Start start, std::unique_ptr<Predec
       upgrade_(control_, std::move(start.invocation),
                {.describe = [this] { return to_json(state()); },
                 .successor_ready = [this] { hand_over(); },
-                .say = [this](std::string_view text) { notify_.status(text); }}),
+                .say = [this](std::string_view text) { notify_.status(text); },
+                .on_failure = [this](std::string_view why) { publish("upgrade_failed", {{"reason", why}}); }}),
       watchdog_(control_, notify_, [this](const std::function<void()>& answer) {
         for (const auto& worker : workers_) worker->ask(answer);
         return workers_.size();

@@ -75,6 +75,10 @@ class Service {
   // Starts the binary again, which takes this process's place as soon as it is ready, whereupon this one lets go of its clients gently and
   // ends. Until then, and if that fails, nothing changes here. It returns when the new process has begun.
   std::expected<void, std::string> upgrade();
+  // "none", "under_way", or why the last one failed.
+  [[nodiscard]] std::string upgrade_state() const {
+    return upgrade_.under_way() ? "under_way" : upgrade_.failure().empty() ? "none" : upgrade_.failure();
+  }
   // There was a problem with one.
   void refuse_reload(const Problems& problems);
   void publish(std::string_view type, admin::Json data) { admin_.events().publish(type, std::move(data)); }

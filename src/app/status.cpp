@@ -1,5 +1,7 @@
 #include "app/status.hpp"
 
+#include <unistd.h>
+
 #include <cmath>
 
 namespace steelyard {
@@ -79,6 +81,7 @@ Json describe(const Service& service) {
   for (const SocketAddress& address : view->addresses) listeners.push_back(address.to_string());
   return {{"status", service.draining() ? "draining" : "running"},
           {"version", STEELYARD_VERSION},
+          {"pid", getpid()},
           {"uptime_seconds", std::chrono::duration<double>(metrics.uptime).count()},
           {"workers", service.worker_count()},
           {"listeners", listeners},

@@ -84,6 +84,7 @@ std::expected<void, std::string> Upgrade::begin(const std::vector<InheritedSocke
     post(parcel_word::sockets, list.dump(), std::move(descriptors));
   }
   post_document(parcel_word::state);
+  failure_.clear();
   log_message(LogLevel::info, "upgrade: process {} is starting from {}", child_, invocation_.binary);
   host_.say(fmt::format("upgrading: process {} is starting", child_));
   return {};
@@ -149,7 +150,8 @@ void Upgrade::on_alarm() {
 }
 
 void Upgrade::end_child(std::string_view why) {
-  log_message(LogLevel::error, "upgrade: process {} is killed: {}", child_, why);
+  failure_ = fmt::format("process {} is killed: {}", child_, why);
+  log_message(LogLevel::error, "upgrade: {}", failure_);
   state_ = State::ending;
   kill(child_, SIGKILL);
 }
@@ -163,8 +165,10 @@ void Upgrade::on_ended(int status) {
   }
   alarm_.disarm();
   state_ = State::idle;
+  if (failure_.empty()) failure_ = fmt::format("process {} {} before it was ready; its messages say why", child, in_words(status));
   log_message(LogLevel::error, "upgrade: process {} {} before it was ready: this one goes on as before", child, in_words(status));
   host_.say("ready; the last upgrade failed");
+  if (host_.on_failure) host_.on_failure(failure_);
 }
 
 void Upgrade::on_events(std::uint32_t /*events*/) {

@@ -25,6 +25,7 @@ class Upgrade final : private Pollable {
     std::function<std::string()> describe;      // what it knows now, as a document
     std::function<void()> successor_ready;      // it is to stop accepting, and then to call let_go()
     std::function<void(std::string_view)> say;  // how it stands, for the service manager
+    std::function<void(std::string_view why)> on_failure{};  // no successor has come; this process goes on
   };
   // From its start to "ready".
   static constexpr Duration ready_timeout = 30s;
@@ -44,6 +45,8 @@ class Upgrade final : private Pollable {
   void abandon();
 
   [[nodiscard]] bool under_way() const { return state_ != State::idle; }
+  // Why the last successor did not take over; empty: none has failed since the last one began.
+  [[nodiscard]] const std::string& failure() const { return failure_; }
   [[nodiscard]] bool handed_over() const { return state_ == State::ready || state_ == State::accepting; }
 
  private:
@@ -79,6 +82,7 @@ class Upgrade final : private Pollable {
   const Duration timeout_;
   State state_ = State::idle;
   pid_t child_ = -1;
+  std::string failure_;
   int socket_ = -1;
   std::deque<Outgoing> outgoing_;
   Alarm alarm_{*this};

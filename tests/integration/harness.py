@@ -235,14 +235,14 @@ class Proxy(Process):
         self.send_signal(signal.SIGHUP)
         self.wait(lambda: sum(bool(re.search(wait, text)) for text in self.lines) > said, f"no answer to SIGHUP like {wait!r}")
 
-    def upgrade(self, config=None):
-        """Has a new process take over, with this configuration if any, and follows that one from now on."""
+    def upgrade(self, config=None, begin=None):
+        """Has a new process take over, with this configuration if any, and follows that one from now on. `begin`: instead of the signal."""
         adopt_orphans()
         if config is not None:
             self.write(config)
         pattern = r"upgrade: process (\d+) has taken over"
         known = sum(bool(re.search(pattern, text)) for text in self.lines)
-        self.send_signal(signal.SIGUSR2)
+        begin() if begin else self.send_signal(signal.SIGUSR2)
         self.wait(lambda: sum(bool(re.search(pattern, text)) for text in self.lines) > known, "no process has taken over")
         self.successors.append(Successor(int([match for text in self.lines if (match := re.search(pattern, text))][-1][1])))
 

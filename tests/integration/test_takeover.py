@@ -11,8 +11,9 @@ import threading
 
 import pytest
 
+from admin import Admin, administered
 from client import Client, request_bytes
-from harness import BINARY, Proxy, Successor, adopt_orphans, configuration, free_port, proxied
+from harness import BINARY, Proxy, Successor, adopt_orphans, configuration, free_port, proxied, run
 from messages import reply
 from pool_server import PoolServer, ask_until, described, pool_of, until
 from server import Server
@@ -470,6 +471,28 @@ def test_one_that_has_handed_over_does_not_do_so_again():
         os.kill(first, signal.SIGHUP)
         proxy.wait_line("not while another process takes over")
         assert client.rest() == b""
+
+
+def test_the_command_waits_until_the_new_process_has_taken_over(binary):
+    with Server() as server, Proxy(administered(server), binary=str(binary)) as proxy, under_load(proxy.port):
+        said = []
+        where = Admin(proxy).where
+        first = proxy.pid
+        proxy.upgrade(begin=lambda: said.append(run("upgrade", "--admin", where)))
+        assert said[0].returncode == 0, said[0]
+        assert re.fullmatch(rf"process {proxy.pid} has taken over from {first} and runs version \S+\n", said[0].stdout)
+        assert Admin(proxy).shown("/v1/status")["pid"] == proxy.pid, "the API goes on in the new process"
+
+
+def test_the_command_says_why_no_process_has_taken_over(binary):
+    with Server() as server, Proxy(administered(server), binary=str(binary)) as proxy:
+        admin = Admin(proxy)
+        replace(binary, "#!/bin/sh\nexit 3\n")
+        with admin.events() as events:
+            failed = run("upgrade", "--admin", admin.where)
+            events.wait("upgrade_failed")
+        assert failed.returncode == 1 and "before it was ready" in failed.stderr and "goes on as before" in failed.stderr, failed
+        assert admin.shown("/v1/status")["pid"] == proxy.pid and proxy.get().status == 200
 
 
 def test_the_variable_of_a_takeover_without_one_is_refused():

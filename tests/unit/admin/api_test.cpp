@@ -158,6 +158,16 @@ TEST_F(ApiTest, reloads_and_checks) {
   EXPECT_EQ(control.calls, Calls{"reload"});
 }
 
+TEST_F(ApiTest, begins_upgrades_or_says_why_not) {
+  EXPECT_EQ(ask("POST", "/v1/upgrade").status, 202);
+  control.no_upgrade = "another one is under way";
+  const Response refused = ask("POST", "/v1/upgrade");
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_EQ(refused.code(), "no_upgrade");
+  EXPECT_EQ(refused.message(), "another one is under way");
+  EXPECT_EQ(control.calls, (Calls{"upgrade", "upgrade"}));
+}
+
 TEST_F(ApiTest, tells_all_problems_of_a_configuration) {
   control.problems = {{"a.yaml", 3, 7, "pools.api", "is wrong"}, {"a.yaml", 0, 0, "", "is too long"}};
   for (const char* target : {"/v1/reload", "/v1/check"}) {

@@ -93,6 +93,11 @@ class FakeControl final : public Control {
     note("leave {} {} owner {}", pool, id, owner);
     return depart(pool, id);
   }
+  std::expected<void, std::string> upgrade() override {
+    note("upgrade");
+    if (!no_upgrade.empty()) return std::unexpected(no_upgrade);
+    return {};
+  }
   std::expected<Json, Problems> reload() override {
     note("reload");
     if (!problems.empty()) return std::unexpected(problems);
@@ -110,6 +115,7 @@ class FakeControl final : public Control {
   mutable std::optional<std::string> checked;
   std::optional<Refusal> refusal;  // of the next change
   Problems problems;
+  std::string no_upgrade;  // why not
   std::uint32_t exchanges_active = 0;
   bool throws = false;
   std::string configured = "listeners: []\n";
