@@ -43,6 +43,22 @@ std::expected<AdminOptions, AdminFailure> read_configured(const std::string& fil
   return *loaded->options.admin;
 }
 
+AdminFailure not_the_api(const AdminClient& client, std::string_view why) {
+  return {"not_admin_api",
+          fmt::format("what listens at {} is not the admin API: {}; --admin says where that is", client.place().to_string(), why)};
+}
+
+// The library throws where an answer has another shape than the API gives it.
+std::expected<void, AdminFailure> open_and_work(const AdminArguments& arguments, const AdminWork& work) {
+  const auto client = open_admin(arguments);
+  if (!client) return std::unexpected(client.error());
+  try {
+    return work(*client);
+  } catch (const AdminJson::exception& /*error*/) {
+    return std::unexpected(not_the_api(*client, "it answered in a shape that is not known here"));
+  }
+}
+
 std::string token_advice(const AdminClient& client) {
   return client.has_token() ? "" : ". Give the file that holds it: --token-file FILE, --config FILE or STEELYARD_TOKEN_FILE";
 }
@@ -97,11 +113,10 @@ std::expected<AdminClient, AdminFailure> open_admin(const AdminArguments& argume
   return client;
 }
 
-AdminFailure failure_of(const AdminClient& client, const AdminReply& reply) {
+AdminFailure failure_of(const AdminClient& client, std::string_view path, const AdminReply& reply) {
   const AdminJson body = AdminJson::parse(reply.body, nullptr, false);
   if (!body.is_object() || !body.contains("error") || !body["error"].is_object()) {
-    return {"not_admin_api", fmt::format("what listens at {} is not the admin API: it answered {} to /v1; --admin says where that is",
-                                         client.place().to_string(), reply.status)};
+    return not_the_api(client, fmt::format("it answered {} to {}", reply.status, path));
   }
   const AdminJson& error = body["error"];
   AdminFailure failure{text_of(error, "code"), text_of(error, "message")};
@@ -120,13 +135,12 @@ std::expected<AdminJson, AdminFailure> call_admin(const AdminClient& client, con
   if (!reply) return std::unexpected(reply.error());
   if (reply->status == 204) return AdminJson(nullptr);
   AdminJson body = AdminJson::parse(reply->body, nullptr, false);
-  if (reply->status >= 300 || body.is_discarded()) return std::unexpected(failure_of(client, *reply));
+  if (reply->status >= 300 || body.is_discarded()) return std::unexpected(failure_of(client, request.path, *reply));
   return body;
 }
 
 int run_admin(const AdminArguments& arguments, const AdminWork& work) {
-  const auto client = open_admin(arguments);
-  const auto done = client ? work(*client) : std::unexpected(client.error());
+  const auto done = open_and_work(arguments, work);
   if (done) return 0;
   const AdminFailure& failure = done.error();
   if (arguments.json) {

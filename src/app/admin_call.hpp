@@ -31,7 +31,7 @@ std::expected<AdminClient, AdminFailure> open_admin(const AdminArguments& argume
 
 // The answer's body, or null where it has none. What the API refuses is a failure with its own words.
 std::expected<AdminJson, AdminFailure> call_admin(const AdminClient& client, const AdminRequest& request);
-AdminFailure failure_of(const AdminClient& client, const AdminReply& reply);
+AdminFailure failure_of(const AdminClient& client, std::string_view path, const AdminReply& reply);
 
 // One of the problems of a configuration: "file:line:column: key: message".
 std::string problem_in_words(const AdminJson& problem, std::string_view file);

@@ -47,8 +47,8 @@ class Follower {
       for (const AdminEvent& event : reader.take(part)) show(event);
     });
     if (!reply) return reply.error();
-    if (reply->status != 200) return failure_of(client_, *reply);
-    return connected_ ? AdminFailure{"ended", "the proxy ended it"} : failure_of(client_, *reply);
+    if (reply->status != 200) return failure_of(client_, request.path, *reply);
+    return connected_ ? AdminFailure{"ended", "the proxy ended it"} : failure_of(client_, request.path, *reply);
   }
 
   void show(const AdminEvent& event) {

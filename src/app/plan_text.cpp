@@ -61,7 +61,7 @@ class Lines {
 
 std::uint64_t active_at_removed(const AdminJson& part) {
   const AdminJson& active = member(part, "exchanges_at_removed");
-  return active.is_number_unsigned() ? active.get<std::uint64_t>() : 0;
+  return active.is_number_integer() ? active.get<std::uint64_t>() : 0;
 }
 
 }  // namespace

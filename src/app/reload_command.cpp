@@ -67,7 +67,7 @@ int check_against_running(const std::string& file, const AdminArguments& argumen
     const auto reply = client.ask({.method = http::Method::post, .path = "/v1/check", .body = *text, .type = "application/yaml"});
     if (!reply) return std::unexpected(reply.error());
     const AdminJson plan = AdminJson::parse(reply->body, nullptr, false);
-    if (reply->status != 200 || !plan.is_object()) return std::unexpected(renamed(failure_of(client, *reply), file, *reply));
+    if (reply->status != 200 || !plan.is_object()) return std::unexpected(renamed(failure_of(client, "/v1/check", *reply), file, *reply));
     if (arguments.json) {
       print_json(plan);
     } else {

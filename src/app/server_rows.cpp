@@ -18,6 +18,11 @@ Number number_of(const AdminJson& json, std::string_view key) {
   return found != json.end() && found->is_number() ? found->get<Number>() : Number{};
 }
 
+bool is_true(const AdminJson& json, std::string_view key) {
+  const auto found = json.find(key);
+  return found != json.end() && found->is_boolean() && found->get<bool>();
+}
+
 struct StateTone {
   std::string_view state;
   Tone tone;
@@ -42,7 +47,7 @@ std::string origin_of(const AdminJson& server) {
   if (origin == "configuration") return "config";
   const auto lease = server.find("lease");
   if (lease == server.end() || !lease->is_object()) return origin;
-  if (lease->value("overdue", false)) return "lease overdue";
+  if (is_true(*lease, "overdue")) return "lease overdue";
   const auto left = config::parse_duration(text_of(*lease, "expires_in"));
   return left ? "lease " + spell_age(*left) : "lease";
 }
@@ -107,7 +112,11 @@ std::vector<ServerRow> server_rows(std::string_view pool, const AdminJson& serve
                      .weight = number_of<std::uint64_t>(server, "weight")};
     const auto states = server.find("states");
     if (states != server.end() && states->is_array() && !states->empty()) {
-      for (const AdminJson& state : *states) rows.push_back(row_of(wanted, state));
+      for (const AdminJson& state : *states) {
+        rows.push_back(row_of(wanted, state));
+        // Of several reasons the API tells the firmest; this one will still be there when that is over.
+        if (is_true(server, "drained") && rows.back().state != "drained") rows.back().reason += "; drained, too";
+      }
       continue;
     }
     wanted.state = wanted.reason.empty() ? "joining" : "no address";

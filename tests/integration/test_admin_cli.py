@@ -350,7 +350,12 @@ def test_the_proxy_itself_is_not_the_admin_api():
         assert "not the admin API" in text and str(admin.proxy.port) in text
 
 
-@pytest.mark.parametrize("said", [b"220 mail.example ESMTP\r\n", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
+def answered(body):
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+@pytest.mark.parametrize("said", [b"220 mail.example ESMTP\r\n", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", answered(b"hello"),
+                                  answered(b"[]"), answered(b'{"uptime_seconds": "long"}'), answered(b'{"pools": [3]}')])
 def test_something_else_listens(said):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         def answer():

@@ -58,6 +58,25 @@ TEST_F(UnixListenerTest, accepts_peers_without_an_address) {
   close(client);
 }
 
+TEST_F(UnixListenerTest, is_found_by_who_connects_to_its_path) {
+  EpollConnector connector(loop);
+  EXPECT_EQ(connector.connect_to_path(path).error().os_code, ENOENT);
+  const auto descriptor = listen_on_path(path);
+  ASSERT_TRUE(descriptor);
+  const auto listener = make_listener(loop, *descriptor);
+  const auto client = connector.connect_to_path(path);
+  ASSERT_TRUE(client);
+  EXPECT_TRUE((*client)->connect_result());
+  const auto accepted = listener->accept();
+  ASSERT_TRUE(accepted);
+  ASSERT_TRUE((*client)->write(std::string_view("hello")));
+  char memory[8];
+  const auto got = accepted->stream->read(memory);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(std::string(memory, *got), "hello");
+  EXPECT_EQ(connector.connect_to_path("/" + std::string(107, 'x')).error().os_code, ENAMETOOLONG);
+}
+
 TEST_F(UnixListenerTest, lets_nobody_but_its_user_in) {
   const mode_t before = umask(0);
   const auto descriptor = listen_on_path(path);
