@@ -267,7 +267,7 @@ def test_the_old_process_s_pages_do_not_call_the_machine_back():
 
 
 def test_what_checks_and_tries_have_found_stays_known():
-    pool = {"health": {"path": "/health", "interval": "20ms"}, "slow_start": "0s"}
+    pool = {"health": {"path": "/health", "interval": "20ms", "rise": 1000}, "slow_start": "0s"}  # no check mends it soon
     with pool_of("a", "b") as (first, second), Proxy(configuration(first, second, pool=pool)) as proxy:
         assert {proxy.get().body for _ in range(4)} == {b"a", b"b"}
         first.health = 500
@@ -275,8 +275,7 @@ def test_what_checks_and_tries_have_found_stays_known():
         since = described(proxy, first)["since_unix_seconds"]
         latency = described(proxy, second)["latency_ms"]
         first.health = 200
-        hard_to_please = {**pool["health"], "rise": 1000}
-        proxy.upgrade(configuration(first, second, pool={**pool, "health": hard_to_please}))
+        proxy.upgrade()
         there = described(proxy, first)
         assert there["health"] == "unhealthy" and there["since_unix_seconds"] == since and "500" in there["reason"]
         assert {proxy.get().body for _ in range(4)} == {b"b"}
