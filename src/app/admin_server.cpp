@@ -99,4 +99,11 @@ void AdminServer::stop(std::function<void()> done) {
   frontend_.drain(std::move(done));
 }
 
+void AdminServer::hand_over(std::function<void()> done) {
+  frontend_.leave_waiting();
+  stop(std::move(done));
+  // Streams end by themselves in this turn. A request that is still to come in full must not change anything here any more.
+  loop_.post([this] { frontend_.abort(); });
+}
+
 }  // namespace steelyard

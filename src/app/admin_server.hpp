@@ -42,6 +42,8 @@ class AdminServer {
   [[nodiscard]] const std::string& where() const { return where_; }
   // Ends all streams and sessions in order, or after two seconds; `done` is called when nothing is left.
   void stop(std::function<void()> done);
+  // The same, now, for a process that has another one take its place, to which who waits to be accepted is left.
+  void hand_over(std::function<void()> done);
 
  private:
   EpollLoop& loop_;

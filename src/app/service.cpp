@@ -154,7 +154,7 @@ std::vector<WantedPool> Service::wanted_pools() const {
   return pools;
 }
 
-void Service::apply(Prepared prepared) {
+void Service::apply(Prepared& prepared) {
   Options& options = prepared.options;
   directory_.configure(options.pools);
   if (!view_ && options.admin) directory_.keep_in(options.admin->state_file);
@@ -165,7 +165,6 @@ void Service::apply(Prepared prepared) {
   limits_->configure(options.connections);
   const std::vector<Listeners::Open> closed = std::move(prepared.listeners.closed);
   listeners_.adopt(std::move(prepared.listeners));
-  admin_.adopt(std::move(prepared.admin));
 
   auto view = std::make_shared<View>(View{std::move(options), site, {}});
   for (const Listeners::Open& listener : listeners_.open()) view->addresses.push_back(listener.address);
@@ -213,7 +212,7 @@ int Service::run() {
 
 void Service::begin(Prepared prepared, const ProcessState* earlier) {
   if (draining()) return;
-  apply(std::move(prepared));
+  apply(prepared);
   if (earlier != nullptr) restore(*earlier);
   workers_left_ = worker_count_;
   for (std::uint32_t i = 0; i < worker_count_; ++i) {
@@ -222,9 +221,10 @@ void Service::begin(Prepared prepared, const ProcessState* earlier) {
     for (const ListeningSocket& socket : listeners_.hand_over(i)) workers_.back()->listen(socket);
   }
   for (const auto& worker : workers_) worker->start();
+  pools_.start();
+  admin_.adopt(std::move(prepared.admin));  // who waits there already is served at once
   notify_.send(fmt::format("READY=1\nMAINPID={}\nSTATUS=ready", getpid()));
   watchdog_.start();
-  pools_.start();
   const auto now = view();
   for (const SocketAddress& address : now->addresses) log_message(LogLevel::info, "listening on {}", address.to_string());
   if (!admin_.where().empty()) log_message(LogLevel::info, "admin API on {}", admin_.where());
@@ -254,7 +254,8 @@ std::expected<void, Service::Problems> Service::reload() {
     for (const std::string& key : config::compare(begun_with_, options).at_restart) {
       log_message(LogLevel::warning, "{} has changed, which takes effect with the next start only", key);
     }
-    apply(std::move(*prepared));
+    apply(*prepared);
+    admin_.adopt(std::move(prepared->admin));
     reloads_.fetch_add(1);
     publish("reloaded", {{"reloads", reloads_.load()}});
   });

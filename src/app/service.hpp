@@ -102,7 +102,7 @@ class Service {
 
   std::expected<void, std::string> open_log();
   std::expected<Prepared, std::string> prepare(Options options);
-  void apply(Prepared prepared);
+  void apply(Prepared& prepared);  // all but the admin API, which is to come last
   [[nodiscard]] std::vector<WantedPool> wanted_pools() const;
   // `earlier`: what the process knew whose place this one takes; nullptr: it is the first.
   void begin(Prepared prepared, const ProcessState* earlier = nullptr);

@@ -35,7 +35,7 @@ void Service::hand_over() {
   }
   directory_.stop();
   watchdog_.stop();
-  admin_.stop([this] {
+  admin_.hand_over([this] {
     admin_ended_ = true;
     end_if_handed_over();
   });

@@ -33,6 +33,7 @@ class Frontend::Acceptor final : private Fiber::Owner {
   Task<void> run() {
     int batch = 0;
     for (;;) {
+      if (stopping() && !frontend_.takes_waiting_) co_return;
       auto accepted = listener_->accept();
       if (accepted) {
         frontend_.begin_session(std::move(*accepted), *this);

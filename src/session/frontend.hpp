@@ -36,6 +36,8 @@ class Frontend final : public SessionHost {
   // The same without closing a connection on which a request may be on its way: each of them is told that it ends by a response, or was
   // idle for some seconds. `accepted_all` is called, once, when nothing is accepted any more. Until it is done, drain() may follow.
   void drain_gently(std::function<void()> accepted_all, std::function<void()> done);
+  // Listeners that stop from now on leave what waits to be accepted to another process that has their sockets, too.
+  void leave_waiting() { takes_waiting_ = false; }
   // Cuts what is left, now.
   void abort();
 
@@ -64,6 +66,7 @@ class Frontend final : public SessionHost {
   IntrusiveList<Http1Server> sessions_;
   std::uint32_t session_count_ = 0;
   std::uint32_t refused_count_ = 0;  // sessions that only say 503
+  bool takes_waiting_ = true;
   DrainTimer drain_timer_{*this};
   std::function<void()> accepted_all_;
   std::function<void()> drained_;

@@ -18,6 +18,7 @@ from messages import reply
 from pool_server import PoolServer, ask_until, described, pool_of, until
 from server import Server
 
+PATIENT = {"timeouts": {"drain": "30s"}}
 STARTING = r"upgrade: process (\d+) is starting"
 GOES_ON = r"before it was ready: this one goes on as before"
 
@@ -39,7 +40,8 @@ class Load(threading.Thread):
                     while not self.stopping and self.ask(client) and not self.fresh:
                         pass
             except Exception as problem:
-                self.problems.append(problem)
+                self.problems.append(repr(problem))
+                self.stopping = len(self.problems) > 20
 
     def ask(self, client):
         answer = client.get()
@@ -54,11 +56,13 @@ class Load(threading.Thread):
 @contextlib.contextmanager
 def under_load(port):
     loads = [Load(port, fresh=number % 2 == 0) for number in range(6)]
-    yield loads
-    for load in loads:
-        load.stopping = True
-    for load in loads:
-        load.join(30)
+    try:
+        yield loads
+    finally:
+        for load in loads:
+            load.stopping = True
+        for load in loads:
+            load.join(30)
     assert [load.problems for load in loads] == [[]] * len(loads)
     assert all(load.done for load in loads)
 
@@ -119,8 +123,8 @@ def ended_processes(proxy):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_request_fails_and_no_count_is_lost_over_upgrades_under_load(workers):
-    upgrades = 8
-    with proxied(workers=workers) as (server, proxy):
+    upgrades = 5
+    with proxied(workers=workers, **PATIENT) as (server, proxy):
         with under_load(proxy.port) as loads:
             seen = {"total_requests": 0, "requests": 0, "accepted": 0}
             for _ in range(upgrades):
@@ -142,7 +146,7 @@ def test_no_request_fails_and_no_count_is_lost_over_upgrades_under_load(workers)
 
 
 def test_who_asks_on_fresh_connections_sees_counters_that_never_step_back():
-    with proxied(workers=2) as (server, proxy):
+    with proxied(workers=2, **PATIENT) as (server, proxy):
         problems, stopping = [], threading.Event()
 
         def watch():
@@ -167,16 +171,16 @@ def test_who_asks_on_fresh_connections_sees_counters_that_never_step_back():
 @pytest.mark.parametrize("numbers", [(1, 3, 1), (3, 2, 2)])
 def test_the_number_of_workers_changes_under_load(numbers):
     with Server() as server:
-        with Proxy(configuration(server, workers=numbers[0])) as proxy, under_load(proxy.port):
+        with Proxy(configuration(server, workers=numbers[0], **PATIENT)) as proxy, under_load(proxy.port):
             for number in numbers[1:]:
-                proxy.upgrade(configuration(server, workers=number))
+                proxy.upgrade(configuration(server, workers=number, **PATIENT))
                 assert proxy.page("status")["workers"] == number
                 for _ in range(20):
                     assert proxy.get().status == 200
 
 
 def test_a_connection_that_waits_to_be_accepted_is_served():
-    with proxied(workers=2) as (_, proxy):
+    with proxied(workers=2, **PATIENT) as (_, proxy):
         for _ in range(5):
             clients = [proxy.client() for _ in range(40)]
             for client in clients:
@@ -188,7 +192,7 @@ def test_a_connection_that_waits_to_be_accepted_is_served():
 
 
 def test_an_idle_connection_may_send_one_more_request_and_is_told_to_end():
-    with proxied(timeouts={"drain": "30s"}) as (_, proxy), proxy.client() as idle:
+    with proxied(**PATIENT) as (_, proxy), proxy.client() as idle:
         assert idle.get().status == 200
         proxy.upgrade()
         answer = idle.get()
@@ -199,7 +203,7 @@ def test_an_idle_connection_may_send_one_more_request_and_is_told_to_end():
 
 
 def test_an_idle_connection_that_sends_nothing_is_closed_in_order():
-    with proxied(timeouts={"drain": "400ms"}) as (_, proxy), proxy.client() as idle:
+    with proxied(timeouts={"drain": "4s"}) as (_, proxy), proxy.client() as idle:
         assert idle.get().status == 200
         proxy.upgrade()
         idle.expect_end()
@@ -209,7 +213,7 @@ def test_an_idle_connection_that_sends_nothing_is_closed_in_order():
 
 
 def test_what_is_under_way_ends_well_and_says_goodbye():
-    with PoolServer("a") as server, Proxy(configuration(server, timeouts={"drain": "30s"})) as proxy, proxy.client() as client:
+    with PoolServer("a") as server, Proxy(configuration(server, **PATIENT)) as proxy, proxy.client() as client:
         server.hold()
         client.send(request_bytes())
         server.wait_active(1)
@@ -227,7 +231,7 @@ def test_who_has_read_a_head_without_goodbye_may_send_one_more_request():
             await connection.server.go_on.wait()
             await connection.send(b" half")
 
-    with proxied(script, timeouts={"drain": "30s"}) as (server, proxy), proxy.client() as client:
+    with proxied(script, **PATIENT) as (server, proxy), proxy.client() as client:
         server.go_on = server.gate()
         client.send(request_bytes())
         while b"first" not in client.buffer.data:
@@ -241,7 +245,7 @@ def test_who_has_read_a_head_without_goodbye_may_send_one_more_request():
 
 
 def test_a_tunnel_lives_on_in_the_old_process_until_its_drain_ends():
-    with proxied(echo, timeouts={"drain": "1500ms"}) as (_, proxy), tunnel(proxy) as client:
+    with proxied(echo, timeouts={"drain": "5s"}) as (_, proxy), tunnel(proxy) as client:
         first = proxy.pid
         proxy.upgrade()
         proxy.upgrade()
@@ -267,14 +271,14 @@ def test_the_old_process_s_pages_do_not_call_the_machine_back():
 
 
 def test_what_checks_and_tries_have_found_stays_known():
-    pool = {"health": {"path": "/health", "interval": "20ms", "rise": 1000}, "slow_start": "0s"}  # no check mends it soon
+    pool = {"health": {"path": "/health", "interval": "100ms", "rise": 1000}, "slow_start": "0s"}
     with pool_of("a", "b") as (first, second), Proxy(configuration(first, second, pool=pool)) as proxy:
         assert {proxy.get().body for _ in range(4)} == {b"a", b"b"}
         first.health = 500
         proxy.wait_line("is unhealthy")
         since = described(proxy, first)["since_unix_seconds"]
         latency = described(proxy, second)["latency_ms"]
-        first.health = 200
+        first.health = 200  # which does not count so soon
         proxy.upgrade()
         there = described(proxy, first)
         assert there["health"] == "unhealthy" and there["since_unix_seconds"] == since and "500" in there["reason"]
@@ -366,7 +370,7 @@ def test_nothing_is_left_open_over_many_upgrades():
     ("not a program", r"no upgrade: cannot start|exit code 12[67]"),
 ])
 def test_what_does_not_start_changes_nothing_and_may_be_tried_again(binary, text, wait):
-    with Server() as server, Proxy(configuration(server), binary=str(binary)) as proxy, under_load(proxy.port):
+    with Server() as server, Proxy(configuration(server, **PATIENT), binary=str(binary)) as proxy, under_load(proxy.port):
         replace(binary, text)
         for _ in range(3):
             try_to_upgrade(proxy, wait)
@@ -396,7 +400,7 @@ def test_the_file_that_is_there_now_is_what_is_started(binary):
 
 
 def test_one_that_hangs_and_is_killed_changes_nothing_and_a_second_one_is_not_begun_meanwhile(binary):
-    with Server() as server, Proxy(configuration(server), binary=str(binary)) as proxy, under_load(proxy.port):
+    with Server() as server, Proxy(configuration(server, **PATIENT), binary=str(binary)) as proxy, under_load(proxy.port):
         replace(binary, "#!/bin/sh\nexec sleep 1000\n")
         try_to_upgrade(proxy, STARTING)
         try_to_upgrade(proxy, r"no upgrade: process \d+ is starting: one upgrade at a time")
@@ -438,7 +442,7 @@ def test_sigterm_ends_both_while_the_new_one_is_not_ready(binary):
 
 
 def test_sigterm_makes_a_gentle_drain_an_ordinary_one():
-    with proxied(timeouts={"drain": "30s"}) as (_, proxy), proxy.client() as idle:
+    with proxied(**PATIENT) as (_, proxy), proxy.client() as idle:
         assert idle.get().status == 200
         first = proxy.pid
         proxy.upgrade()
@@ -449,7 +453,7 @@ def test_sigterm_makes_a_gentle_drain_an_ordinary_one():
 
 
 def test_the_new_process_goes_on_when_the_old_one_is_killed_in_its_drain():
-    with proxied(echo, timeouts={"drain": "30s"}) as (server, proxy), tunnel(proxy) as client:
+    with proxied(echo, **PATIENT) as (server, proxy), tunnel(proxy) as client:
         first = proxy.process
         proxy.upgrade()
         first.kill()
@@ -508,7 +512,7 @@ def test_the_answers_of_the_old_process_are_whole():
         while await connection.request():
             await connection.send(reply(body=body))
 
-    with proxied(script, timeouts={"drain": "30s"}) as (_, proxy):
+    with proxied(script, **PATIENT) as (_, proxy):
         clients = [proxy.client() for _ in range(4)]
         for client in clients:
             client.send(request_bytes())

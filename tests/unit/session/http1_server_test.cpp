@@ -423,6 +423,16 @@ TEST_F(FrontendTest, an_ordinary_drain_may_follow_a_gentle_one) {
   EXPECT_TRUE(record->destroyed);
 }
 
+TEST_F(FrontendTest, what_waits_to_be_accepted_is_left_to_who_has_the_socket_too) {
+  queue.waiting.push_back(std::make_unique<ScriptedStream>());
+  frontend.leave_waiting();
+  frontend.drain([this] { done = true; });
+  turn(scheduler);
+  EXPECT_EQ(queue.waiting.size(), 1U);
+  EXPECT_TRUE(queue.closed);
+  EXPECT_TRUE(done);
+}
+
 TEST_F(FrontendTest, all_listeners_of_one_number_stop) {
   ScriptedListener::Queue second;
   frontend.listen(std::make_unique<ScriptedListener>(second), StatusPages::off);
