@@ -131,7 +131,8 @@ def test_changes_amid_upgrades_under_load_are_never_lost():
             proxy.upgrade()
             assert set(admin.servers()) == {"a", *(f"b{each}" for each in range(turn + 1))}
         admin.add("b", second.address)
-        assert set(bodies(proxy, 6)) == {"a", "b"}
+        # The load takes turns, too: which ones are left is chance.
+        until(lambda: set(bodies(proxy, 6)) == {"a", "b"}, "both serve")
 
 
 def test_a_server_that_was_added_by_name_is_there_at_once():
