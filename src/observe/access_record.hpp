@@ -43,8 +43,11 @@ struct AccessRecord {
   std::string_view route;
   std::string_view pool;
   std::string_view server;
-  std::string_view algorithm;  // of the pool
-  std::string_view choice;     // why that server, where it was not the algorithm: "session", "probe"…
+  std::string_view algorithm;     // of the pool
+  std::string_view choice;        // why that server, where it was not the algorithm: "session", "probe"…
+  std::string_view policy_label;  // of what the request demanded of its server
+  std::string_view policy;        // the value that it demanded
+  std::string_view policy_met;    // the promise by which the server met it
   std::span<const FailedTry> failed_tries;
   std::string_view request_id;
   std::string_view user_agent;

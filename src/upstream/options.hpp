@@ -11,6 +11,7 @@
 #include "base/time.hpp"
 #include "decide/balance/options.hpp"
 #include "decide/health/options.hpp"
+#include "decide/policy/options.hpp"
 #include "net/address.hpp"
 
 namespace steelyard {
@@ -135,6 +136,7 @@ struct PoolOptions {
   std::optional<HedgeOptions> hedging{};
   QueueOptions queue{};
   std::optional<StickyOptions> sticky{};
+  std::optional<policy::PolicyOptions> policy{};  // without it every server may have every request
   std::optional<RegistrationOptions> registration{};
   Duration drain = 30s;  // for exchanges under way at a server that is removed
 };

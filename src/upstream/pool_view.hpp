@@ -65,11 +65,14 @@ struct PickRequest {
   Server* session = nullptr;   // whom its cookie names
   bool repeatable = true;      // it loses nothing when the server fails
   std::span<Server* const> tried{};
+  std::optional<policy::Demand> demand{};  // only servers that promise this; nothing where the pool has no policy
 };
 
 enum class NoPlace : std::uint8_t {
   full,       // as many exchanges are under way as may be: wait for a turn
   no_server,  // nobody may be asked
+  unmet,      // no server of the pool promises what is demanded
+  outdated,   // the pool's policy is another one since the request was read: find out anew what it demands
 };
 
 class PoolView final : private WaitQueue::Worker {
