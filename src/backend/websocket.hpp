@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "backend/utf8.hpp"
+#include "wire/utf8.hpp"
 
 namespace steelyard::backend::websocket {
 

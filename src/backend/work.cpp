@@ -7,8 +7,8 @@
 #include "backend/digest.hpp"
 #include "backend/pattern.hpp"
 #include "backend/routes.hpp"
-#include "backend/utf8.hpp"
 #include "base/ascii.hpp"
+#include "wire/utf8.hpp"
 
 namespace steelyard::backend {
 namespace {

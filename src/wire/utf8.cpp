@@ -1,6 +1,6 @@
-#include "backend/utf8.hpp"
+#include "wire/utf8.hpp"
 
-namespace steelyard::backend {
+namespace steelyard {
 
 bool Utf8Check::feed(std::string_view bytes) {
   for (const char c : bytes) {
@@ -39,4 +39,4 @@ bool Utf8Check::begin_character(std::uint8_t byte) {
   return true;
 }
 
-}  // namespace steelyard::backend
+}  // namespace steelyard

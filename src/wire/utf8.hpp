@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace steelyard::backend {
+namespace steelyard {
 
 class Utf8Check {
  public:
@@ -17,9 +17,9 @@ class Utf8Check {
   bool begin_character(std::uint8_t byte);
 
   bool valid_ = true;
-  std::uint8_t missing_ = 0;      // continuation bytes of the character under way
-  std::uint8_t lowest_ = 0x80;    // what the next one may be: overlong forms and surrogates
-  std::uint8_t highest_ = 0xbf;   // differ from others in the second byte only
+  std::uint8_t missing_ = 0;     // continuation bytes of the character under way
+  std::uint8_t lowest_ = 0x80;   // what the next one may be: overlong forms and surrogates
+  std::uint8_t highest_ = 0xbf;  // differ from others in the second byte only
 };
 
 inline bool is_utf8(std::string_view text) {
@@ -28,4 +28,4 @@ inline bool is_utf8(std::string_view text) {
   return check.complete();
 }
 
-}  // namespace steelyard::backend
+}  // namespace steelyard
