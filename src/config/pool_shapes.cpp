@@ -21,6 +21,24 @@ const std::vector<NamedSource>& named_sources() {
   return sources;
 }
 
+using PolicyKind = policy::SourceOptions::Kind;
+
+struct NamedPolicySource {
+  std::string word;
+  PolicyKind kind;
+  Text name;
+};
+
+const std::vector<NamedPolicySource>& policy_sources() {
+  static const std::vector<NamedPolicySource> sources{
+      {"header", PolicyKind::header, {"the name of a header field, such as \"header:X-Privacy-Policy\"", check_field_name}},
+      {"cookie", PolicyKind::cookie, {"the name of a cookie, such as \"cookie:policy\"", check_cookie_name}},
+      {"query", PolicyKind::query, {"the name of a query parameter, such as \"query:policy\"", check_decoded_query_name}},
+      {"json", PolicyKind::json, {"the name of a member, such as \"json:policy\"", check_member_name}},
+  };
+  return sources;
+}
+
 enum class Cause : std::uint8_t { connect, reset, timeout };
 
 List<Choice<Cause>> cause_list() {
@@ -61,6 +79,65 @@ Json HashKey::write(const Value& value) const {
 }
 
 Json HashKey::schema() const { return text_schema(R"(^(client|path|(query|header|cookie) +[^ ]+)$)"); }
+
+void PolicySource::read(const Node& node, Value& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  if (node.text == "host") {
+    value = {.kind = PolicyKind::host};
+    return;
+  }
+  const std::size_t colon = std::min(node.text.find(':'), node.text.size());
+  const std::string word = node.text.substr(0, colon);
+  const std::string name(trim(std::string_view(node.text).substr(std::min(colon + 1, node.text.size()))));
+  if (word == "segment") {
+    const auto number = parse_unsigned<std::uint32_t>(name);
+    if (!number || *number == 0 || *number > segment_max) {
+      reading.problem(node, fmt::format("found {}, allowed is a number from 1 to {}, such as \"segment:1\" for the 222 of /222/orders",
+                                        found(node), segment_max));
+      return;
+    }
+    value = {.kind = PolicyKind::segment, .segment = *number};
+    return;
+  }
+  for (const NamedPolicySource& known : policy_sources()) {
+    if (known.word != word) continue;
+    if (const auto wrong = known.name.check(name)) {
+      const std::string why = name.empty() ? "lacks the name" : fmt::format("names {}, which {}", quote(name), *wrong);
+      reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), why, known.name.words()));
+      return;
+    }
+    value = {.kind = known.kind, .name = name};
+    return;
+  }
+  const std::string hint = did_you_mean(word.substr(0, word.find(' ')), {"header", "cookie", "query", "segment", "host", "json"});
+  reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(), hint));
+}
+
+Json PolicySource::write(const Value& value) const {
+  for (const NamedPolicySource& known : policy_sources()) {
+    if (known.kind == value.kind) return known.word + ":" + value.name;
+  }
+  if (value.kind == PolicyKind::segment) return fmt::format("segment:{}", value.segment);
+  return value.kind == PolicyKind::host ? Json("host") : Json(nullptr);
+}
+
+Json PolicySource::schema() const { return text_schema(R"(^(host|segment:[0-9]+|(header|cookie|query|json):.+)$)"); }
+
+void StatusChoice::read(const Node& node, Value& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::refused, words(), reading)) return;
+  const auto status = parse_unsigned<std::uint16_t>(node.text);
+  if (status && std::ranges::find(statuses, *status) != statuses.end()) {
+    value = *status;
+  } else {
+    reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
+  }
+}
+
+std::string StatusChoice::words() const {
+  std::vector<std::string> spelled;
+  for (const std::uint16_t status : statuses) spelled.push_back(fmt::format("{}", status));
+  return any_of(spelled);
+}
 
 void Statuses::read(const Node& node, StatusRange& value, Reading& reading) const {
   if (!read_scalar(node, Quotes::allowed, words(), reading)) return;

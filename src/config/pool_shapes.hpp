@@ -1,4 +1,5 @@
-// The types that only the tables of pools have: what a hash is made of, status codes, reasons for another try, secrets.
+// The types that only the tables of pools have: what a hash is made of, status codes, reasons for another try, secrets, where a policy is
+// named.
 #pragma once
 
 #include <string>
@@ -16,6 +17,28 @@ struct HashKey {
   Json write(const Value& value) const;
   Json schema() const;
   std::string words() const { return "client, path, query NAME, header NAME or cookie NAME"; }
+};
+
+// Where a request says what it demands: host, or what and its name, `header:X-Policy`.
+struct PolicySource {
+  using Value = policy::SourceOptions;
+  static constexpr std::uint32_t segment_max = 64;
+
+  void read(const Node& node, Value& value, Reading& reading) const;
+  Json write(const Value& value) const;
+  Json schema() const;
+  std::string words() const { return "header:NAME, cookie:NAME, query:NAME, segment:NUMBER, host or json:MEMBER"; }
+};
+
+// One of a few status codes.
+struct StatusChoice {
+  using Value = std::uint16_t;
+  std::vector<std::uint16_t> statuses;
+
+  void read(const Node& node, Value& value, Reading& reading) const;
+  Json write(Value value) const { return value; }
+  Json schema() const { return {{"enum", statuses}}; }
+  std::string words() const;
 };
 
 // A status code, or a range of them: 200, 300-399.

@@ -90,6 +90,27 @@ Section<StickyOptions> sticky_table() {
           check_sticky};
 }
 
+Section<policy::PolicyOptions> policy_table() {
+  using Policy = policy::PolicyOptions;
+  const Condition<Policy> in_body{"from", "json:MEMBER",
+                                  [](const Policy& policy) { return policy.from.kind == policy::SourceOptions::Kind::json; }};
+  const Size<std::uint64_t> body_bytes{1, 1ULL << 20U};
+  return {"a map with the keys of a policy",
+          {
+              required<Policy>("label", SY_AT(.label), Text{"the name of a label", check_name},
+                               "The label by which servers promise: one value, or several with commas between them."),
+              key<Policy>("from", SY_AT(.from), PolicySource{}, "Where a request says which of them it demands.",
+                          "**required**, unless only packets come to the pool"),
+              key<Policy>("value_if_absent", SY_AT(.value_if_absent), NonEmpty<Text>{{"a value of the label", check_policy_value}},
+                          "What a request demands that says nothing.", "none: it is refused with 421"),
+              key<Policy>("unmet_status", SY_AT(.unmet_status), StatusChoice{{421, 503}},
+                          "The answer where no server promises what is demanded."),
+              only_with(in_body,
+                        key<Policy>("body_bytes_max", SY_AT(.body_bytes_max), body_bytes,
+                                    "Of a body, which is read to its end before a server is chosen; a larger one is refused with 413.")),
+          }};
+}
+
 void check_registration(const Node& node, RegistrationOptions& registration, Reading& reading) {
   if (registration.lease_min > registration.lease_max || registration.lease < registration.lease_min ||
       registration.lease > registration.lease_max) {
@@ -179,6 +200,8 @@ Section<PoolOptions> pool_table() {
           key<PoolOptions>("concurrency", SY_AT(.queue), concurrency_table(), "How much a server and the pool are given at once."),
           key<PoolOptions>("sticky", SY_AT(.sticky), OrOff<Section<StickyOptions>>{sticky_table()},
                            "Whether a client stays with its server; needs a cookie."),
+          key<PoolOptions>("policy", SY_AT(.policy), OrOff<Section<policy::PolicyOptions>>{policy_table()},
+                           "Which label of servers a request may demand a value of; it goes to no server without it."),
           key<PoolOptions>("registration", SY_AT(.registration), OrOff<Section<RegistrationOptions>>{registration_table()},
                            "Whether servers may announce themselves, and which; needs `admin`."),
           key<PoolOptions>("drain", SY_AT(.drain), Span{0s, 720h, forever}, "For exchanges under way at a server that is removed."),

@@ -114,8 +114,8 @@ bool few_enough(const Node& node, Reading& reading) {
 }
 
 // Reads a map of names to texts, handing each pair that is right to `take`.
-template <typename Names, typename Values, typename Take>
-void read_pairs(const Node& node, const std::string& words, Names check_key, Values check_value, Reading& reading, Take take) {
+template <typename Names, typename ValueType, typename Take>
+void read_pairs(const Node& node, const std::string& words, Names check_key, const ValueType& type, Reading& reading, Take take) {
   if (node.kind != NodeKind::map) {
     reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words));
     return;
@@ -128,9 +128,9 @@ void read_pairs(const Node& node, const std::string& words, Names check_key, Val
       continue;
     }
     std::string value;
-    const std::size_t before = reading.problems().size();
-    Text{"a text", check_value}.read(entry.value, value, reading);
-    if (reading.problems().size() == before) take(entry, std::move(value));
+    const std::size_t before = reading.problem_count();
+    type.read(entry.value, value, reading);
+    if (reading.problem_count() == before) take(entry, std::move(value));
   }
 }
 
@@ -159,9 +159,36 @@ void MatchText::read(const Node& node, std::string& value, Reading& reading) con
   value = node.text;
 }
 
+namespace {
+
+// A text, or a list that becomes one with commas.
+struct LabelText {
+  Text text{"a text", check_label_value};
+  Text item{"a text without a comma", check_policy_value};
+
+  void read(const Node& node, std::string& value, Reading& reading) const {
+    if (node.kind != NodeKind::list) return text.read(node, value, reading);
+    if (node.items.empty()) return reading.problem(node, "found an empty list, allowed is a text or a list of texts");
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      const Reading::Step step(reading, i);
+      std::string part;
+      item.read(node.items[i], part, reading);
+      value += (i == 0 ? "" : ",") + part;
+    }
+    if (const auto wrong = check_label_value(value)) reading.problem(node, fmt::format("found a list that {} with its commas", *wrong));
+  }
+};
+
+}  // namespace
+
 void Labels::read(const Node& node, Value& value, Reading& reading) const {
-  read_pairs(node, words(), check_name, check_label_value, reading,
+  read_pairs(node, words(), check_name, LabelText{}, reading,
              [&](const Entry& entry, std::string text) { value[entry.key.text] = std::move(text); });
+}
+
+Json Labels::schema() const {
+  const Json text{{"type", {"string", "number", "boolean"}}};
+  return {{"type", "object"}, {"additionalProperties", {{"anyOf", {text, {{"type", "array"}, {"items", text}}}}}}};
 }
 
 Json Labels::write(const Value& value) const {
@@ -171,7 +198,7 @@ Json Labels::write(const Value& value) const {
 }
 
 void HeaderMatches::read(const Node& node, Value& value, Reading& reading) const {
-  read_pairs(node, words(), check_field_name, check_field_value, reading,
+  read_pairs(node, words(), check_field_name, Text{"a text", check_field_value}, reading,
              [&](const Entry& entry, std::string text) { add_field(value, entry, std::move(text), reading); });
 }
 

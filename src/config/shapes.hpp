@@ -109,11 +109,12 @@ struct MatchText {
   std::string words() const { return described; }
 };
 
+// A list of texts is one text with commas between them.
 struct Labels {
   using Value = std::map<std::string, std::string>;
   void read(const Node& node, Value& value, Reading& reading) const;
   Json write(const Value& value) const;
-  Json schema() const { return {{"type", "object"}, {"additionalProperties", {{"type", {"string", "number", "boolean"}}}}}; }
+  Json schema() const;
   std::string words() const { return "a map of names to texts"; }
 };
 

@@ -116,6 +116,24 @@ std::optional<std::string> check_query_name(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<std::string> check_decoded_query_name(std::string_view text) {
+  if (auto wrong = check_query_name(text)) return wrong;
+  if (text.find_first_of("%+;") != std::string_view::npos) return "has a '%', a '+' or a ';': write it as it is when it has been decoded";
+  return std::nullopt;
+}
+
+std::optional<std::string> check_member_name(std::string_view text) {
+  if (auto wrong = check_length(text, 128)) return wrong;
+  if (!std::ranges::all_of(text, [](char c) { return is_printable(c) || c == ' '; })) return "has characters that are not printable ASCII";
+  return std::nullopt;
+}
+
+std::optional<std::string> check_policy_value(std::string_view text) {
+  if (auto wrong = check_route_name(text)) return wrong;
+  if (text.find(',') != std::string_view::npos) return "has a comma, which separates promises: name one of them";
+  return std::nullopt;
+}
+
 std::optional<std::string> host_problem(std::string_view text) {
   if (text.empty()) return "the host is empty: leave it out to match every host";
   if (const auto wrong = check_length(text, 255)) return "the host " + *wrong;

@@ -25,6 +25,9 @@ std::optional<std::string> check_health_host(std::string_view text);
 std::optional<std::string> check_health_body(std::string_view text);
 std::optional<std::string> check_cookie_name(std::string_view text);
 std::optional<std::string> check_query_name(std::string_view text);
+std::optional<std::string> check_decoded_query_name(std::string_view text);  // with which decoded names are compared
+std::optional<std::string> check_member_name(std::string_view text);         // of a JSON object
+std::optional<std::string> check_policy_value(std::string_view text);        // that a request may demand
 std::optional<std::string> check_field_name(std::string_view text);
 std::optional<std::string> check_field_value(std::string_view text);
 std::optional<std::string> check_route_host(std::string_view text);

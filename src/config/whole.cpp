@@ -158,6 +158,47 @@ void check_admin_wanted(const Node& root, const Options& options, Reading& readi
   }
 }
 
+// Whether the label of a server holds a promise.
+bool promises_something(const ServerOptions& server, const std::string& label) {
+  const auto found = server.labels.find(label);
+  return found != server.labels.end() && found->second.find_first_not_of(", \t") != std::string::npos;
+}
+
+void check_policy_source(const Node& policy, const PoolOptions& pool, const Options& options, Reading& reading) {
+  if (pool.policy->from.kind != policy::SourceOptions::Kind::none || policy.find("from") != nullptr) return;
+  const auto leads_here = std::ranges::find(options.routes, pool.name, &RouteOptions::pool);
+  if (leads_here == options.routes.end()) return;
+  reading.problem(policy,
+                  fmt::format("\"from\" is missing, and the route {} leads HTTP requests here, of which nobody would know what they "
+                              "demand; allowed is header:NAME, cookie:NAME, query:NAME, segment:NUMBER, host or json:MEMBER: add it",
+                              quote(leads_here->name)));
+}
+
+void check_policies(const Node& root, const Options& options, Reading& reading) {
+  const Node* pools = root.find("pools");
+  if (pools == nullptr || pools->kind != NodeKind::map) return;
+  const Reading::Step in(reading, "pools");
+  for (std::size_t i = 0; i < options.pools.size() && i < pools->entries.size(); ++i) {
+    const PoolOptions& pool = options.pools[i];
+    const Node* policy = pools->entries[i].value.find("policy");
+    if (!pool.policy || policy == nullptr || pool.policy->label.empty()) continue;
+    const Reading::Step step(reading, pool.name);
+    {
+      const Reading::Step deeper(reading, "policy");
+      check_policy_source(*policy, pool, options, reading);
+    }
+    const Node* servers = pools->entries[i].value.find("servers");
+    const Reading::Step deeper(reading, "servers");
+    for (std::size_t k = 0; servers != nullptr && k < pool.servers.size() && k < servers->items.size(); ++k) {
+      if (promises_something(pool.servers[k], pool.policy->label)) continue;
+      const Reading::Step server(reading, k);
+      reading.warn(servers->items[k], fmt::format("its label {0} promises nothing, so the pool's policy gives it no traffic: add \"labels: "
+                                                  "{{{0}: VALUE}}\"",
+                                                  pool.policy->label));
+    }
+  }
+}
+
 void check_trust(const Node& root, const Options& options, Reading& reading) {
   const Node* forwarded = root.find("forwarded");
   const Node* list = forwarded == nullptr ? nullptr : forwarded->find("trusted_proxies");
@@ -191,6 +232,7 @@ void check_whole(const Node& root, Options& options, Reading& reading) {
         root, fmt::format(R"("routes" is missing, allowed is that with one pool only; add "routes: [{{match: {{path: /*}}, pool: {}}}]")",
                           first));
   }
+  check_policies(root, options, reading);
   check_trust(root, options, reading);
   check_admin_wanted(root, options, reading);
 }

@@ -17,10 +17,12 @@ constexpr std::size_t target_bytes_max = 1024;
 constexpr std::size_t id_bytes_max = 64;  // of a server, in the list of failed tries
 constexpr std::size_t sentence_bytes_max = 64;
 constexpr std::size_t failed_tries_bytes_max = failed_tries_max * (id_bytes_max + sentence_bytes_max);
-constexpr std::size_t texts_bytes_max =
-    4 * word_bytes_max + 5 * name_bytes_max + host_bytes_max + agent_bytes_max + target_bytes_max + failed_tries_bytes_max;
+constexpr std::size_t policy_bytes_max = 256;  // what a label holds is never cut
+constexpr std::size_t also_bytes_max = policy_also_max * (id_bytes_max + policy_bytes_max);
+constexpr std::size_t texts_bytes_max = 4 * word_bytes_max + 6 * name_bytes_max + host_bytes_max + agent_bytes_max + target_bytes_max +
+                                        failed_tries_bytes_max + 2 * policy_bytes_max + also_bytes_max;
 constexpr std::size_t rest_bytes_max = 1024;  // keys, numbers, time, colours
-static_assert(texts_bytes_max * escape_factor + (12 + 2 * failed_tries_max) * cut_mark_bytes + rest_bytes_max <=
+static_assert(texts_bytes_max * escape_factor + (15 + 2 * failed_tries_max + 2 * policy_also_max) * cut_mark_bytes + rest_bytes_max <=
               AccessFormat::line_bytes_max);
 
 std::int64_t second_of(std::int64_t unix_us) { return unix_us / 1'000'000 - (unix_us % 1'000'000 < 0 ? 1 : 0); }
@@ -46,6 +48,25 @@ char* put_failed_tries(char* at, std::span<const FailedTry> tries) {
     *(at = put_text(at, R"(,"failure":")", failed.failure, sentence_bytes_max))++ = '}';
   }
   *at++ = ']';
+  return at;
+}
+
+// {"label":"privacy","demanded":"222","met_by":"222","also":[{"server":"b","met_by":"222"}]}
+char* put_policy(char* at, const AccessRecord& record) {
+  if (record.policy_label.empty()) return at;
+  at = put_text(at, R"(,"policy":{"label":")", record.policy_label, name_bytes_max);
+  at = put_text_if_any(at, R"(,"demanded":")", record.policy, policy_bytes_max);
+  at = put_text_if_any(at, R"(,"met_by":")", record.policy_met, policy_bytes_max);
+  if (!record.policy_also.empty()) {
+    at = put(at, R"(,"also":[)");
+    for (const PolicyMet& met : record.policy_also.first(std::min(record.policy_also.size(), policy_also_max))) {
+      if (&met != record.policy_also.data()) *at++ = ',';
+      at = put_text(at, R"({"server":")", met.server, id_bytes_max);
+      *(at = put_text(at, R"(,"met_by":")", met.promise, policy_bytes_max))++ = '}';
+    }
+    *at++ = ']';
+  }
+  *at++ = '}';
   return at;
 }
 
@@ -100,6 +121,7 @@ char* AccessFormat::write_json(char* at, const AccessRecord& record) {
   at = put_text_if_any(at, R"(,"algorithm":")", record.algorithm, word_bytes_max);
   at = put_text_if_any(at, R"(,"choice":")", record.choice, word_bytes_max);
   at = put_failed_tries(at, record.failed_tries);
+  at = put_policy(at, record);
   at = put_text_if_any(at, R"(,"request_id":")", record.request_id, name_bytes_max);
   at = put_text_if_any(at, R"(,"user_agent":")", record.user_agent, agent_bytes_max);
   at = put_text_if_any(at, R"(,"failure":")", record.failure, name_bytes_max);
@@ -130,6 +152,10 @@ char* AccessFormat::write_human(char* at, const AccessRecord& record) {
   if (!record.server.empty()) {
     at = put_escaped(put(at, "  → "), record.pool, name_bytes_max);
     at = put_escaped(put(at, "/"), record.server, name_bytes_max);
+  }
+  if (!record.policy.empty()) {
+    at = put_escaped(put(at, "  "), record.policy_label, name_bytes_max);
+    at = put_escaped(put(at, "="), record.policy, policy_bytes_max);
   }
   if (record.tries > 1) at = put(put_field(at, "  (", record.tries), " tries)");
   if (record.outcome != Outcome::complete) at = put(put(at, "  "), name(record.outcome));

@@ -16,7 +16,7 @@ enum class LineStyle : std::uint8_t { json, human, coloured };
 class AccessFormat {
  public:
   // No line is longer, line feed included.
-  static constexpr std::size_t line_bytes_max = 24 * 1024;
+  static constexpr std::size_t line_bytes_max = 64 * 1024;
 
   explicit AccessFormat(LineStyle style) : style_(style) {}
   // `out` has room for line_bytes_max bytes. Returns the length.

@@ -29,6 +29,14 @@ struct FailedTry {
   std::string_view failure;
 };
 
+// Another server that the request was or may have been sent to, and by which promise it met the request's policy.
+struct PolicyMet {
+  std::string_view server;
+  std::string_view promise;
+};
+
+inline constexpr std::size_t policy_also_max = 16;
+
 struct AccessRecord {
   std::int64_t unix_us = 0;  // when the exchange began, microseconds since 1970 UTC
   IpAddress client;
@@ -43,11 +51,12 @@ struct AccessRecord {
   std::string_view route;
   std::string_view pool;
   std::string_view server;
-  std::string_view algorithm;     // of the pool
-  std::string_view choice;        // why that server, where it was not the algorithm: "session", "probe"…
-  std::string_view policy_label;  // of what the request demanded of its server
-  std::string_view policy;        // the value that it demanded
-  std::string_view policy_met;    // the promise by which the server met it
+  std::string_view algorithm;              // of the pool
+  std::string_view choice;                 // why that server, where it was not the algorithm: "session", "probe"…
+  std::string_view policy_label;           // of what the request demanded of its server
+  std::string_view policy;                 // the value that it demanded
+  std::string_view policy_met;             // the promise by which the server met it
+  std::span<const PolicyMet> policy_also;  // in other tries
   std::span<const FailedTry> failed_tries;
   std::string_view request_id;
   std::string_view user_agent;

@@ -27,6 +27,9 @@ void add_worker(MetricsSnapshot& sum, const WorkerMetrics& worker) {
   sum.hedges_wasted += worker.hedges_wasted.value();
   sum.queued += worker.queued.value();
   sum.tunnels += worker.tunnels.value();
+  sum.policy_absent += worker.policy_absent.value();
+  sum.policy_ambiguous += worker.policy_ambiguous.value();
+  sum.policy_unmet += worker.policy_unmet.value();
   for (std::size_t i = 0; i < limit_count; ++i) sum.limits[i] += worker.limits[i].value();
   for (std::size_t i = 0; i < worker.statuses.size(); ++i) {
     const std::uint64_t count = worker.statuses[i].value();
@@ -71,6 +74,7 @@ std::string metrics_json(const MetricsSnapshot& metrics) {
   page["hedges_wasted"] = metrics.hedges_wasted;
   page["queued"] = metrics.queued;
   page["tunnels"] = metrics.tunnels;
+  page["policy_refusals"] = {{"absent", metrics.policy_absent}, {"ambiguous", metrics.policy_ambiguous}, {"unmet", metrics.policy_unmet}};
   page["log_lines_dropped"] = metrics.log_lines_dropped;
   page["reloads"] = metrics.reloads;
   page["reloads_refused"] = metrics.reloads_refused;

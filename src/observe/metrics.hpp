@@ -67,6 +67,9 @@ struct alignas(64) WorkerMetrics {
   Counter hedges_wasted;  // of these, those that were not the first to answer
   Counter queued;         // requests that waited for a place
   Counter tunnels;
+  Counter policy_absent;     // requests refused because they did not say which policy they demand
+  Counter policy_ambiguous;  // … because they did not say it in one way
+  Counter policy_unmet;      // … because no server promises it
   std::array<Counter, limit_count> limits;
   std::array<Counter, status_max - status_min + 1> statuses;
   Histogram response_times;  // tunnels left out: they last as long as their users like
@@ -104,6 +107,9 @@ struct MetricsSnapshot {
   std::uint64_t hedges_wasted = 0;
   std::uint64_t queued = 0;
   std::uint64_t tunnels = 0;
+  std::uint64_t policy_absent = 0;
+  std::uint64_t policy_ambiguous = 0;
+  std::uint64_t policy_unmet = 0;
   // Counted elsewhere: for the caller to add.
   std::uint64_t log_lines_dropped = 0;
   std::uint64_t reloads = 0;

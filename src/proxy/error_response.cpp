@@ -26,13 +26,18 @@ Answer answer_to_server_failure(ErrorKind kind) {
   }
 }
 
-Answer answer_to_local_failure(ErrorKind kind) {
-  switch (kind) {
+Answer answer_to_local_failure(const Error& error) {
+  switch (error.kind) {
     case ErrorKind::no_server: return {503, "no healthy server is available", true};
     case ErrorKind::timed_out: return {504, "the request took longer than allowed (timeouts.total)"};
     case ErrorKind::resources: return {503, "the proxy has no descriptors, memory or ports left", true};
     case ErrorKind::overloaded: return {503, "too many requests wait for a place at the pool's servers (concurrency.queue_max)", true};
     case ErrorKind::out_of_turn: return {503, "no place at the pool's servers became free in time (concurrency.queue_timeout)", true};
+    case ErrorKind::outdated: return {503, "the server's labels changed while the request was on its way there: send it again", true};
+    case ErrorKind::policy_absent: return {421, "the request does not name the policy that it demands, and its pool has none by default"};
+    case ErrorKind::policy_ambiguous: return {400, "the request does not name the policy that it demands in one way"};
+    case ErrorKind::policy_unmet:
+      return {error.os_code, "no server of the pool promises the policy that the request demands", error.os_code == 503};
     default: return {500, "the proxy failed"};
   }
 }
@@ -49,7 +54,7 @@ void write_json_text(HeadBuilder& out, std::string_view text) {
 
 Answer answer_to(const Error& error) {
   // Running out of descriptors is ours, whomever the socket was for.
-  if (error.kind == ErrorKind::resources || error.side == Side::local) return answer_to_local_failure(error.kind);
+  if (error.kind == ErrorKind::resources || error.side == Side::local) return answer_to_local_failure(error);
   return error.side == Side::client ? answer_to_client_failure(error.kind) : answer_to_server_failure(error.kind);
 }
 
@@ -63,6 +68,7 @@ std::string_view status_text(int status) {
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
     case 417: return "Expectation Failed";
+    case 421: return "Misdirected Request";
     case 431: return "Request Header Fields Too Large";
     case 500: return "Internal Server Error";
     case 501: return "Not Implemented";

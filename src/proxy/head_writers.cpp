@@ -60,7 +60,7 @@ void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
     if (field.hop_by_hop || written_anew(field.id) || drops(field, request.forwarded.style, trust) || edits.replace(field.name)) continue;
     if (field.id == FieldName::max_forwards) {
       write_max_forwards(out, field, head.method);
-    } else if (field.id != FieldName::expect || head.expects_continue) {
+    } else if (field.id != FieldName::expect || (head.expects_continue && request.expect == Expect::passed_on)) {
       out.field(field.name, field.value);
     }
   }

@@ -2,6 +2,7 @@
 // stays on its hop; framing is written anew, never copied.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "proxy/options.hpp"
@@ -12,6 +13,9 @@
 
 namespace steelyard {
 
+// Whether a client that waits for a word before it sends its body is still waiting (RFC 9110 §10.1.1).
+enum class Expect : std::uint8_t { passed_on, met };
+
 struct OutgoingRequest {
   const http::RequestHead& head;
   std::string_view path;  // normalised
@@ -20,6 +24,7 @@ struct OutgoingRequest {
   const Server& server;
   const IpAddress& client;
   std::string_view request_id;
+  Expect expect = Expect::passed_on;
 };
 void write_request_head(HeadBuilder& out, const OutgoingRequest& request);
 

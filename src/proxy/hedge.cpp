@@ -17,6 +17,12 @@ Task<void> Hedge::run(Instant connect_deadline) {
     }
     connection_ = std::move(*connection);
   }
+  // Another object may stand for that server now, and promise something else.
+  if (server().removed()) {
+    connection_.reset();
+    connected_ = fail(ErrorKind::outdated);
+    co_return;
+  }
   fiber.clear_deadline();  // the first try's deadlines are this one's, too
   StreamWriter to_server(connection_->stream(), Side::server);
   const auto sent = to_server.send(request_);

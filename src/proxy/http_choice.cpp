@@ -57,7 +57,7 @@ bool HttpProxy::is_repeatable(const Trip& trip) const {
 
 Result<void> HttpProxy::take_place(Trip& trip, const PickRequest& request, PoolView::Turn turn) {
   auto place = trip.pool->take(request, scheduler_.now(), turn);
-  if (!place) return fail(place.error() == NoPlace::full ? ErrorKind::overloaded : ErrorKind::no_server);
+  if (!place) return std::unexpected(why_no_place(trip, place.error()));
   trip.place = std::move(*place);
   return {};
 }
@@ -124,14 +124,15 @@ HttpProxy::Another HttpProxy::take_another(Trip& trip, Failed failed, MayWait ma
   servers.kept[servers.count] = trip.server().shared_from_this();
   servers.why[servers.count++] = failed;
   auto place = trip.pool->take(trip.pick_request(true), scheduler_.now());
-  const bool found = place || (place.error() == NoPlace::full && may_wait == MayWait::yes);
+  const bool later = !place && may_wait == MayWait::yes && (place.error() == NoPlace::full || place.error() == NoPlace::outdated);
+  const bool found = place || later;
   const bool charged = found && trip.pool->charge_retry(scheduler_.now());
   if (found && !charged) metrics_.hit(Limit::retry_budget);
   if (!charged) {
     --servers.count;
     return Another::none;
   }
-  if (!place) return Another::full;
+  if (!place) return Another::later;
   trip.next = std::move(*place);
   return Another::taken;
 }

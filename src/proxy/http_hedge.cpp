@@ -39,6 +39,7 @@ void HttpProxy::start_hedge(Trip& trip) {
 // The first try's server has shown at least how slow it is.
 void HttpProxy::go_over_to_hedge(Trip& trip) {
   trip.server().load.estimate.on_answer(scheduler_.now() - trip.try_start, trip.active, scheduler_.now());
+  if (trip.demanded) trip.demanded->also.push_back(trip.server().shared_from_this());
   trip.connection = trip.hedge->take_connection();
   trip.place = trip.hedge->take_place();
   trip.try_start = trip.hedge->begun();
@@ -49,6 +50,7 @@ void HttpProxy::go_over_to_hedge(Trip& trip) {
 Task<void> HttpProxy::end_hedge(Trip& trip) {
   if (!trip.hedge_won) {
     metrics_.hedges_wasted.add();
+    if (trip.demanded && trip.hedge->connected()) trip.demanded->also.push_back(trip.hedge->server().shared_from_this());
     if (!trip.hedge->connected() && is_servers_fault(trip.hedge->connected().error())) {
       trip.pool->pool().on_unreachable(trip.hedge->server(), in_words(trip.hedge->connected().error().kind, 0), moment());
     }

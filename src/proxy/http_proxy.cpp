@@ -32,6 +32,8 @@ std::string_view new_request_id(std::span<char> memory, Prng& prng) {
 constexpr std::string_view status_page_prefix = "/__";
 constexpr std::string_view status_pages[] = {"/__health__", "/__status__", "/__metrics__"};
 
+bool failed_by(const Result<void>& result, ErrorKind kind) { return !result && result.error().kind == kind; }
+
 bool is_status_page(std::string_view path) {
   return path.starts_with(status_page_prefix) && std::ranges::find(status_pages, path) != std::end(status_pages);
 }
@@ -131,7 +133,7 @@ Task<void> HttpProxy::serve(Exchange& exchange) {
   } else {
     result = co_await forward(trip);
     if (!result && !exchange.response_started && result.error().kind != ErrorKind::cancelled) {
-      co_await answer(trip, answer_to(result.error()));
+      co_await answer(trip, answer_for(trip, result.error()));
     }
   }
   // Every exchange ends in the record, whatever became of it.
@@ -176,13 +178,24 @@ Task<Result<void>> HttpProxy::forward(Trip& trip) {
   trip.pool->count_request(scheduler_.now());
   identify(trip);
   Freshness freshness = Freshness::reuse;
-  Result<void> result = take_place(trip, trip.pick_request(trip.exchange.body.done() && is_repeatable(trip)), PoolView::Turn::none);
-  if (!result && result.error().kind == ErrorKind::overloaded) result = co_await wait_for_place(trip);
+  Result<void> result = fail(ErrorKind::outdated);  // a pool with a policy wants to know first what is demanded
+  if (!trip.pool->options().policy) {
+    result = take_place(trip, trip.pick_request(trip.exchange.body.done() && is_repeatable(trip)), PoolView::Turn::none);
+  }
+  if (failed_by(result, ErrorKind::overloaded)) result = co_await wait_for_place(trip);
+  if (failed_by(result, ErrorKind::outdated)) result = co_await find_place_by_policy(trip);
   while (result) {
     ++trip.tries;
     explain_choice(trip);
     result = co_await try_server(trip, freshness);
     if (result) break;
+    if (failed_by(result, ErrorKind::outdated) && trip.tries < tries_max) {
+      // Nothing was sent, so this is no retry.
+      trip.place.give_up();
+      freshness = Freshness::reuse;
+      result = co_await find_place_by_policy(trip);
+      continue;
+    }
     const Error error = result.error();
     if (message_enabled(LogLevel::debug)) {
       log_message(LogLevel::debug, "request {}: try {} at {} failed: {}", trip.request_id, trip.tries, trip.server().id,
@@ -199,9 +212,10 @@ Task<Result<void>> HttpProxy::forward(Trip& trip) {
     const Another another = trip.next ? Another::taken : take_another(trip, {.kind = error.kind, .reached = trip.connected}, MayWait::yes);
     if (another == Another::none) break;
     metrics_.failovers.add();
-    if (another == Another::full) {
+    if (another == Another::later) {
       trip.place.give_up();  // it might be the one that is waited for
       result = co_await wait_for_place(trip);
+      if (failed_by(result, ErrorKind::outdated)) result = co_await find_place_by_policy(trip);
     } else {
       trip.place = std::move(trip.next);
       result = {};
@@ -284,6 +298,8 @@ void HttpProxy::record(const Trip& trip) {
   }
   record.failed_tries = std::span(failed_tries).first(trip.failed_count());
   record.tries = trip.tries;
+  std::array<PolicyMet, policy_also_max> also;
+  if (trip.demanded) record_policy(trip, record, also);
   record.request_id = trip.request_id;
   record.user_agent = exchange.user_agent;
   if (trip.failure != nullptr) record.failure = trip.failure;

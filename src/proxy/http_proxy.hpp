@@ -76,6 +76,20 @@ class HttpProxy final : public ExchangeHandler {
     std::size_t count = 0;
   };
 
+  // What an exchange demands of its server, where its pool has a policy. The texts are its own: the pool's options may go meanwhile.
+  struct Demanded : PoolAllocated {
+    Buffer texts;  // the label, then the value
+    std::size_t label_bytes = 0;
+    Buffer body;  // the whole of it, where that says what is demanded
+    bool body_received = false;
+    const char* reason = nullptr;                 // in other words than its kind, why the request is refused
+    std::vector<std::shared_ptr<Server>> also{};  // where the request went beside the server that answered and those that failed
+
+    void set(std::string_view label, std::string_view value);
+    [[nodiscard]] std::string_view label() const { return texts.view().substr(0, label_bytes); }
+    [[nodiscard]] std::string_view value() const { return texts.view().substr(label_bytes); }
+  };
+
   // A pool and the worker's view of it.
   struct PoolInView {
     PoolInView(std::shared_ptr<Pool> of, Connector& connector, std::uint32_t worker, std::uint64_t seed)
@@ -110,6 +124,7 @@ class HttpProxy final : public ExchangeHandler {
     std::shared_ptr<Server> session;  // whom the client's cookie names
     std::uint64_t key_hash = 0;
     std::unique_ptr<FailedServers> failed;
+    std::unique_ptr<Demanded> demanded;
     std::uint8_t tries = 0;
     std::uint32_t active = 0;  // exchanges under way at the server when the try began
     Instant try_start;
@@ -144,7 +159,11 @@ class HttpProxy final : public ExchangeHandler {
     [[nodiscard]] std::size_t failed_count() const { return failed ? failed->count : 0; }
     [[nodiscard]] PickRequest pick_request(bool repeatable) const {
       return {key_hash, session.get(), repeatable,
-              failed ? std::span<Server* const>(failed->servers).first(failed->count) : std::span<Server* const>{}};
+              failed ? std::span<Server* const>(failed->servers).first(failed->count) : std::span<Server* const>{}, demand()};
+    }
+    [[nodiscard]] std::optional<policy::Demand> demand() const {
+      if (!demanded || demanded->value().empty()) return std::nullopt;
+      return policy::Demand{demanded->label(), demanded->value()};
     }
   };
 
@@ -160,7 +179,7 @@ class HttpProxy final : public ExchangeHandler {
   Task<void> answer_status_page(Trip& trip);
 
   // Which server, and whether another one (http_choice.cpp).
-  enum class Another : std::uint8_t { none, taken, full };
+  enum class Another : std::uint8_t { none, taken, later };
   void identify(Trip& trip) const;
   Result<void> take_place(Trip& trip, const PickRequest& request, PoolView::Turn turn);
   Task<Result<void>> wait_for_place(Trip& trip);
@@ -170,6 +189,14 @@ class HttpProxy final : public ExchangeHandler {
   [[nodiscard]] bool is_repeatable(const Trip& trip) const;
   void report(const Trip& trip, const Result<void>& result) const;
   [[nodiscard]] Moment moment() const { return {scheduler_.now(), scheduler_.unix_us() / 1'000'000}; }
+
+  // What a request demands of its server (http_policy.cpp).
+  Task<Result<void>> find_place_by_policy(Trip& trip);
+  Task<Result<void>> receive_body(Trip& trip, std::uint64_t bytes_max);
+  Result<void> read_demand(Trip& trip);
+  Result<void> refuse_large_body(Trip& trip);
+  [[nodiscard]] static Error why_no_place(const Trip& trip, NoPlace why);
+  static void record_policy(const Trip& trip, AccessRecord& record, std::span<PolicyMet, policy_also_max> also);
 
   // Waiting for an answer (http_wait.cpp).
   // How long an answer is waited for without doing anything about it.
@@ -193,6 +220,7 @@ class HttpProxy final : public ExchangeHandler {
   // A try at one server (http_try.cpp).
   Task<Result<void>> try_server(Trip& trip, Freshness freshness);
   Result<void> build_request(Trip& trip);
+  void append_chunks(Trip& trip, std::span<const char> rest);
   ServerConnectionPtr take_idle(Trip& trip);
   Task<void> upload_rest(Trip& trip, StreamWriter& to_server);
   Task<Result<void>> receive_and_pass_on(Trip& trip, StreamWriter& to_server);
@@ -202,6 +230,7 @@ class HttpProxy final : public ExchangeHandler {
   Task<Result<void>> pass_tunnel(Trip& trip, std::span<char> after_head, StreamWriter& to_server);
   std::span<const char> first_bytes(const BodyReader& body, const BodyReader::Piece& piece, ClientCoding coding);
   std::span<const char> placed_before(std::string_view head, std::span<const char> body);
+  [[nodiscard]] static Answer answer_for(const Trip& trip, const Error& error);
   [[nodiscard]] static bool is_gone(const Trip& trip);
   [[nodiscard]] std::string_view new_session(const Trip& trip) const;
   [[nodiscard]] RelayBounds bounds(const Trip& trip) const;

@@ -64,6 +64,11 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
     trip.connection = std::move(*connected);
   }
 
+  // Where its labels have changed meanwhile, another object stands for that server now, and promises something else.
+  if (trip.demanded && server.removed()) {
+    trip.connection.reset();
+    co_return fail(ErrorKind::outdated);
+  }
   trip.connected = true;
   StreamWriter to_server(trip.connection->stream(), Side::server);
   Result<void> result = to_server.send(trip.request.view());
@@ -129,7 +134,8 @@ Result<void> HttpProxy::build_request(Trip& trip) {
                            .forwarded = trip.site().forwarded,
                            .server = trip.server(),
                            .client = exchange.client.ip,
-                           .request_id = trip.request_id});
+                           .request_id = trip.request_id,
+                           .expect = trip.demanded && trip.demanded->body_received ? Expect::met : Expect::passed_on});
   if (out.overflowed()) return fail(ErrorKind::system);
   trip.request.release();
   const std::span<char> start = exchange.body_start;
@@ -138,12 +144,20 @@ Result<void> HttpProxy::build_request(Trip& trip) {
   if (head.body.kind != http::BodyKind::chunked) {
     trip.request.append(start);
   } else if (!start.empty() || exchange.body.done()) {
-    // Through the scratch, which has room around the payload for the coding.
-    const std::span<char> payload = scratch_.data().first(start.size());
-    std::ranges::copy(start, payload.begin());
-    trip.request.append(encode_chunk(payload, exchange.body.done() ? Last::yes : Last::no, exchange.body.trailers()));
+    append_chunks(trip, start);
   }
   return {};
+}
+
+// Through the scratch, which has room around the payload for the coding.
+void HttpProxy::append_chunks(Trip& trip, std::span<const char> rest) {
+  const BodyReader& body = trip.exchange.body;
+  do {
+    const std::span<char> payload = scratch_.data().first(std::min(rest.size(), Scratch::data_bytes));
+    std::ranges::copy(rest.first(payload.size()), payload.begin());
+    rest = rest.subspan(payload.size());
+    trip.request.append(encode_chunk(payload, body.done() && rest.empty() ? Last::yes : Last::no, body.trailers()));
+  } while (!rest.empty());
 }
 
 // A child of the try: sends what of the request is not sent yet. When the client fails, the try has no purpose any more; when
