@@ -152,8 +152,8 @@ Json represent(const WantedServer& server, Instant now) {
   shown["forced"] = forced_words().write(server.forced);
   shown["lease"] = nullptr;
   if (const auto& lease = server.lease) {
-    shown["lease"] = {{"length", spell_ms(lease->length)},
-                      {"expires_in", spell_ms(lease->expires - now)},
+    shown["lease"] = {{"length", lease->lasting ? Json(nullptr) : Json(spell_ms(lease->length))},
+                      {"expires_in", lease->lasting ? Json(nullptr) : Json(spell_ms(lease->expires - now))},
                       {"owner", lease->owner},
                       {"overdue", lease->overdue},
                       {"load", lease->load ? Json(*lease->load) : Json(nullptr)}};

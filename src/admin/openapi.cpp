@@ -112,10 +112,11 @@ Json server_schema() {
   keys["origin"] = {{"enum", {"configuration", "admin", "registration"}}};
   keys["drained"] = change_table().schema()["properties"]["drained"];
   keys["forced"] = change_table().schema()["properties"]["forced"];
+  const Json text_or_null{{"type", {"string", "null"}}};  // null: it lasts
   const Json lease{{"type", "object"},
                    {"properties",
-                    {{"length", text},
-                     {"expires_in", text},
+                    {{"length", text_or_null},
+                     {"expires_in", text_or_null},
                      {"owner", text},
                      {"overdue", {{"type", "boolean"}}},
                      {"load", {{"type", {"integer", "null"}}}}}}};

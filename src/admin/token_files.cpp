@@ -82,7 +82,7 @@ std::expected<LoadedAccess, std::string> load_access(const AdminOptions& admin, 
   std::vector<Source> sources;
   if (!admin.token_file.empty()) sources.push_back({"", admin.token_file});
   for (const PoolOptions& pool : pools) {
-    if (pool.registration) sources.push_back({pool.name, pool.registration->token_file});
+    if (pool.registration && !pool.registration->token_file.empty()) sources.push_back({pool.name, pool.registration->token_file});
   }
   std::vector<Token> tokens;
   std::vector<std::string> warnings;

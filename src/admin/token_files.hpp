@@ -19,7 +19,7 @@ struct LoadedAccess {
   std::vector<std::string> warnings;  // a file that others may read
 };
 
-// The operator's token and those of the pools that have a registration. The sentence says which file is wrong and what to do.
+// The operator's token and those of the pools that have a registration with one. The sentence says which file is wrong and what to do.
 std::expected<LoadedAccess, std::string> load_access(const AdminOptions& admin, const std::vector<PoolOptions>& pools);
 
 // The first line without white space around it. `warning` stays as it is where nothing is to be said.

@@ -73,7 +73,7 @@ void AdminServer::adopt(Prepared prepared) {
   }
   if (!same_place(prepared.options, options_)) {
     if (options_) frontend_.stop_listening(listener_);
-    if (prepared.descriptor >= 0) frontend_.listen(make_listener(loop_, prepared.descriptor), StatusPages::off, ++listener_);
+    if (prepared.descriptor >= 0) frontend_.listen(make_listener(loop_, prepared.descriptor), {}, ++listener_);
     descriptor_ = prepared.descriptor;
   }
   if (inherited_ && inherited_->descriptor != descriptor_) close(inherited_->descriptor);

@@ -37,7 +37,8 @@ PoolServer found_server(const WantedServer& wanted, const ResolvedServer& found)
 }  // namespace
 
 Directory::Directory(EpollLoop& loop, ResolveOptions resolve, std::uint64_t seed, Listener listener)
-    : scheduler_(loop.scheduler()),
+    : loop_(loop),
+      scheduler_(loop.scheduler()),
       listener_(std::move(listener)),
       family_(resolve.family),
       resolver_(loop, std::move(resolve), seed),
@@ -133,10 +134,20 @@ std::string Directory::problem_with(const ServerOptions& server) const {
 }
 
 void Directory::changed(std::string_view pool, When when) {
+  const bool is_first = changed_.empty();
   changed_.emplace(pool);
-  if (when == When::soon) return;
+  if (when == When::soon) {
+    if (is_first) loop_.post([this] { tell_changes(); });
+    return;
+  }
   watch_names();
   save();
+  listener_.on_change(std::exchange(changed_, {}));
+}
+
+void Directory::tell_changes() {
+  if (changed_.empty()) return;
+  watch_names();
   listener_.on_change(std::exchange(changed_, {}));
 }
 
@@ -221,10 +232,7 @@ Task<void> Directory::run() {
     co_await until_deadline();
     if (fiber_.cause() != Cause::none) co_return;
     expire_leases();
-    if (!changed_.empty()) {
-      watch_names();
-      listener_.on_change(std::exchange(changed_, {}));
-    }
+    tell_changes();
     save();
     go_on_if_known();
   }

@@ -58,7 +58,7 @@ class Directory final : private Fiber::Owner {
   // Why a name could not be looked up; empty: it could, or it is none.
   [[nodiscard]] std::string problem_with(const ServerOptions& server) const;
 
-  // Its changes are told with on_change when changed() has been called: at once, or together with others soon.
+  // Its changes are told with on_change when changed() has been called: at once, or with all that are made in this turn of the loop.
   enum class When : std::uint8_t { now, soon };
   Registry& registry() { return registry_; }
   [[nodiscard]] const Registry& registry() const { return registry_; }
@@ -80,12 +80,14 @@ class Directory final : private Fiber::Owner {
   void watch_names();
   void on_report(const std::string& key, const NameReport& report);
   void go_on_if_known();
+  void tell_changes();
   void expire_leases();
   void save();
   Task<void> run();
   [[nodiscard]] Moment moment() const;
   void on_finished(Fiber& /*fiber*/) override {}
 
+  EpollLoop& loop_;
   Scheduler& scheduler_;
   Listener listener_;
   Registry registry_;

@@ -131,7 +131,7 @@ std::vector<ListeningSocket> Listeners::hand_over(std::uint32_t worker) {
   for (Open& listener : open_) {
     for (Socket& socket : listener.sockets) {
       if (socket.worker != worker || std::exchange(socket.taken, true)) continue;
-      sockets.push_back({socket.descriptor, listener.id, listener.options.status_pages ? StatusPages::on : StatusPages::off});
+      sockets.push_back({socket.descriptor, listener.id, role_of(listener.options)});
     }
   }
   return sockets;

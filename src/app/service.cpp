@@ -138,12 +138,27 @@ std::expected<void, std::string> Service::open_log() {
 std::expected<Service::Prepared, std::string> Service::prepare(Options options) {
   auto admin = admin_.prepare(options.admin, options.pools);
   if (!admin) return std::unexpected(admin.error());
-  auto listeners = listeners_.prepare(options.listeners);
+  auto tokens = packet_tokens(options);
+  auto listeners = tokens ? listeners_.prepare(options.listeners) : std::unexpected(tokens.error());
   if (!listeners) {
     AdminServer::discard(*admin);
     return std::unexpected(listeners.error());
   }
-  return Prepared{std::move(options), std::move(*listeners), std::move(*admin)};
+  return Prepared{std::move(options), std::move(*listeners), std::move(*admin), std::move(*tokens)};
+}
+
+std::expected<Service::PacketTokens, std::string> Service::packet_tokens(const Options& options) {
+  PacketTokens tokens;
+  for (const ListenerOptions& listener : options.listeners) {
+    if (listener.protocol != Protocol::packet || listener.packet.registration != PacketRegistration::secret) continue;
+    const auto pool = std::ranges::find(options.pools, listener.packet.pool, &PoolOptions::name);
+    std::string warning;
+    const auto token = admin::read_token_file(pool->registration->token_file, warning);
+    if (!token) return std::unexpected(token.error());
+    if (!warning.empty()) log_message(LogLevel::warning, "{}", warning);
+    tokens.emplace(pool->name, admin::digest_of(*token));
+  }
+  return tokens;
 }
 
 std::vector<WantedPool> Service::wanted_pools() const {
@@ -162,6 +177,12 @@ void Service::apply(Prepared& prepared) {
   const auto site = std::make_shared<Site>(options.routes, pools_.pools(), seed_, options.http, options.timeouts);
   site->forwarded = options.forwarded;
   site->status_page = [this](std::string_view path) { return status_page(*this, path); };
+  for (const Listeners::Open& listener : prepared.listeners.open) {
+    if (listener.options.protocol != Protocol::packet) continue;
+    const auto pool = std::ranges::find(options.pools, listener.options.packet.pool, &PoolOptions::name);
+    site->packet_listeners.push_back({listener.id, static_cast<std::size_t>(pool - options.pools.begin()), listener.options.packet});
+  }
+  packet_tokens_ = std::move(prepared.packet_tokens);
   limits_->configure(options.connections);
   const std::vector<Listeners::Open> closed = std::move(prepared.listeners.closed);
   listeners_.adopt(std::move(prepared.listeners));
@@ -182,7 +203,7 @@ void Service::apply(Prepared& prepared) {
     });
     for (const ListeningSocket& socket : listeners_.hand_over(static_cast<std::uint32_t>(i))) worker.listen(socket);
     for (const Listeners::Open& listener : listeners_.open()) {
-      worker.set_pages(listener.id, listener.options.status_pages ? StatusPages::on : StatusPages::off);
+      worker.set_role(listener.id, role_of(listener.options));
     }
     for (const Listeners::Open& listener : closed) worker.stop_listening(listener.id);
   }
@@ -217,7 +238,7 @@ void Service::begin(Prepared prepared, const ProcessState* earlier) {
   workers_left_ = worker_count_;
   for (std::uint32_t i = 0; i < worker_count_; ++i) {
     workers_.push_back(
-        std::make_unique<Worker>(i, view()->site, metrics_->worker(i), log_->channel(i), *limits_, begun_with_.spin, random_seed()));
+        std::make_unique<Worker>(i, view()->site, metrics_->worker(i), log_->channel(i), *limits_, static_cast<PacketRegistrar&>(*this), begun_with_.spin, random_seed()));
     for (const ListeningSocket& socket : listeners_.hand_over(i)) workers_.back()->listen(socket);
   }
   for (const auto& worker : workers_) worker->start();

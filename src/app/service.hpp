@@ -34,7 +34,7 @@
 
 namespace steelyard {
 
-class Service {
+class Service final : private PacketRegistrar {
  public:
   using Problems = std::vector<config::Problem>;
   // The configuration as it is now, or this text as one, checked; or all that is wrong with it.
@@ -93,15 +93,18 @@ class Service {
   class Signals;
 
   Service(Options options, Load load, Start start, std::unique_ptr<Predecessor> predecessor);
+  using PacketTokens = std::map<std::string, admin::TokenDigest, std::less<>>;  // of pools whose servers show one, by name
   // A configuration of which nothing can fail any more.
   struct Prepared {
     Options options;
     Listeners::Change listeners;
     AdminServer::Prepared admin;
+    PacketTokens packet_tokens;
   };
 
   std::expected<void, std::string> open_log();
   std::expected<Prepared, std::string> prepare(Options options);
+  static std::expected<PacketTokens, std::string> packet_tokens(const Options& options);
   void apply(Prepared& prepared);  // all but the admin API, which is to come last
   [[nodiscard]] std::vector<WantedPool> wanted_pools() const;
   // `earlier`: what the process knew whose place this one takes; nullptr: it is the first.
@@ -109,6 +112,8 @@ class Service {
   void begin_to_accept();
   void cut(const std::shared_ptr<Server>& server);
   void on_servers_changed(const std::set<std::string>& pools);
+  void announce(PacketAnnouncement announcement, std::function<void(std::string refusal)> done) override;
+  [[nodiscard]] std::expected<Applied, Refusal> admit(const PacketAnnouncement& announcement);
   void on_expired(const Registry::Expired& expired);
   [[nodiscard]] bool is_gone(std::string_view pool, std::string_view id) const;
   void on_state(const Pool& pool, const Server& server);
@@ -148,6 +153,7 @@ class Service {
   Control admin_control_{*this, directory_, pools_};
   AdminServer admin_{control_, admin_control_};
   Listeners listeners_;
+  PacketTokens packet_tokens_;
   std::optional<Prepared> first_;  // until it has begun
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Signals> signals_;

@@ -12,6 +12,15 @@
 namespace steelyard {
 namespace {
 
+// Of a packet's setup, in the registry's words.
+ServerOptions server_of(const PacketAnnouncement& announcement, const std::string& label) {
+  const packet::Setup& setup = announcement.setup;
+  ServerOptions server{.id = setup.id, .host = announcement.address.to_string(), .port = setup.listen_port};
+  if (setup.weight) server.weight = *setup.weight;
+  server.labels[label] = setup.policy;
+  return server;
+}
+
 // What is under way is asked of the workers, which are soon done with what they do.
 constexpr std::size_t exchanges_max = 1000;
 constexpr auto exchanges_patience = std::chrono::milliseconds(200);
@@ -27,6 +36,49 @@ void Service::cut(const std::shared_ptr<Server>& server) {
 
 void Service::on_servers_changed(const std::set<std::string>& pools) {
   for (const std::string& pool : pools) pools_.configure_servers(pool, directory_.servers(pool));
+}
+
+void Service::announce(PacketAnnouncement announcement, std::function<void(std::string refusal)> done) {
+  control_.post([this, announcement = std::move(announcement), done = std::move(done)] {
+    const std::string& pool = announcement.pool;
+    const std::string& id = announcement.setup.id;
+    const auto admitted = admit(announcement);
+    if (!admitted) {
+      log_message_limited(LogLevel::warning, "packet registration", "the server {}/{} at {} may not register: {}", pool, id,
+                          announcement.address.to_string(), admitted.error().message);
+      publish("registration_refused", {{"pool", pool}, {"id", id}, {"reason", admitted.error().message}});
+      return done(admitted.error().message);
+    }
+    if (admitted->effect != Applied::Effect::unchanged) {
+      publish(admitted->effect == Applied::Effect::created ? "server_added" : "server_changed",
+              {{"pool", pool}, {"id", id}, {"revision", admitted->revision}});
+      directory_.changed(pool, Directory::When::soon);
+    }
+    // Behind what tells the pool of it.
+    control_.post([done] { done(""); });
+  });
+}
+
+std::expected<Applied, Refusal> Service::admit(const PacketAnnouncement& announcement) {
+  using Kind = Refusal::Kind;
+  const auto refuse = [](Kind kind, std::string message) { return std::unexpected(Refusal{kind, "", std::move(message)}); };
+  const auto pool = pools_.find(announcement.pool);
+  if (!pool || draining()) return refuse(Kind::no_such_pool, "the pool has been removed, or the proxy is about to end");
+  const auto options = pool->options();
+  if (!options->policy) return refuse(Kind::not_allowed, "the pool has no policy any more");
+  if (announcement.by == PacketRegistration::secret) {
+    const auto token = packet_tokens_.find(announcement.pool);
+    const bool shown = token != packet_tokens_.end() && admin::digest_of(announcement.setup.secret.value_or("")) == token->second;
+    if (!shown) return refuse(Kind::not_owner, "the setup does not have the pool's secret (registration.token_file) in \"secret\"");
+  }
+  ServerOptions server = server_of(announcement, options->policy->label);
+  if (listens_on({announcement.address, server.port})) {
+    return refuse(Kind::not_allowed, fmt::format("{}:{} is this proxy itself, which is no server of its own", server.host, server.port));
+  }
+  const std::string_view owner = announcement.by == PacketRegistration::secret ? "registration" : "packet";
+  Registry& registry = directory_.registry();
+  if (!announcement.setup.lease) return registry.announce_lasting(announcement.pool, std::move(server), owner, moment());
+  return registry.announce(announcement.pool, std::move(server), announcement.setup.lease, owner, std::nullopt, moment());
 }
 
 void Service::on_expired(const Registry::Expired& expired) {

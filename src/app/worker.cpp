@@ -3,16 +3,27 @@
 #include <utility>
 
 namespace steelyard {
+namespace {
+
+void cut_at(const Exchange& exchange, const Server& server) { HttpProxy::cut(exchange, server); }
+void cut_at(const PacketExchange& exchange, const Server& server) { PacketProxy::cut(exchange, server); }
+ExchangeView described(const Exchange& exchange, Instant now) { return HttpProxy::describe(exchange, now); }
+ExchangeView described(const PacketExchange& exchange, Instant now) { return PacketProxy::describe(exchange, now); }
+
+}  // namespace
 
 Worker::Worker(std::uint32_t index, std::shared_ptr<const Site> site, WorkerMetrics& metrics, AccessChannel& log, ConnectionLimits& limits,
-               Duration spin, std::uint64_t seed)
+               PacketRegistrar& registrar, Duration spin, std::uint64_t seed)
     : loop_(spin),
       connector_(loop_),
       connections_(connector_, metrics, index),
-      proxy_(site, index, connector_, connections_, scratch_, metrics, &log, seed),
+      views_(site, connector_, index, seed),
+      proxy_(views_, connections_, loop_.scheduler(), scratch_, metrics, &log, ~seed),
+      packet_proxy_(views_, connections_, connector_, scratch_, metrics, &log, &registrar),
       frontend_(loop_.scheduler(), scratch_, metrics, proxy_, limits) {
   frontend_.http = site->http;
   frontend_.timeouts = site->timeouts;
+  frontend_.packets = &packet_proxy_;
 }
 
 Worker::~Worker() { SY_ASSERT(!thread_.joinable()); }
@@ -26,37 +37,35 @@ void Worker::start() {
 
 // On the worker's thread, because listeners and all that they accept come from its memory.
 void Worker::listen(const ListeningSocket& socket) {
-  loop_.post([this, socket] { frontend_.listen(make_listener(loop_, socket.descriptor), socket.pages, socket.listener); });
+  loop_.post([this, socket] { frontend_.listen(make_listener(loop_, socket.descriptor), socket.role, socket.listener); });
 }
 
 void Worker::stop_listening(std::uint32_t listener) {
   loop_.post([this, listener] { frontend_.stop_listening(listener); });
 }
 
-void Worker::set_pages(std::uint32_t listener, StatusPages pages) {
-  loop_.post([this, listener, pages] { frontend_.set_pages(listener, pages); });
+void Worker::set_role(std::uint32_t listener, const ListenerRole& role) {
+  loop_.post([this, listener, role] { frontend_.set_role(listener, role); });
 }
 
 void Worker::use(std::shared_ptr<const Site> site, std::function<void()> done) {
   loop_.post([this, site = std::move(site), done = std::move(done)] {
     frontend_.http = site->http;
     frontend_.timeouts = site->timeouts;
-    proxy_.use(site);
+    views_.use(site);
     done();
   });
 }
 
 void Worker::cut(std::shared_ptr<const Server> server) {
-  loop_.post([this, server = std::move(server)] {
-    frontend_.visit_exchanges([&](const Exchange& exchange) { HttpProxy::cut(exchange, *server); });
-  });
+  loop_.post([this, server = std::move(server)] { frontend_.visit_exchanges([&](const auto& exchange) { cut_at(exchange, *server); }); });
 }
 
 void Worker::list_exchanges(std::size_t most, std::function<void(std::vector<ExchangeView>)> done) {
   loop_.post([this, most, done = std::move(done)] {
     std::vector<ExchangeView> list;
-    frontend_.visit_exchanges([&](const Exchange& exchange) {
-      if (list.size() < most) list.push_back(HttpProxy::describe(exchange, loop_.scheduler().now()));
+    frontend_.visit_exchanges([&](const auto& exchange) {
+      if (list.size() < most) list.push_back(described(exchange, loop_.scheduler().now()));
     });
     done(std::move(list));
   });

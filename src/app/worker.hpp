@@ -12,7 +12,8 @@
 #include "observe/access_log.hpp"
 #include "observe/metrics.hpp"
 #include "proxy/http_proxy.hpp"
-#include "proxy/site.hpp"
+#include "proxy/packet_proxy.hpp"
+#include "proxy/site_view.hpp"
 #include "session/connection_limits.hpp"
 #include "session/frontend.hpp"
 #include "upstream/connections.hpp"
@@ -22,21 +23,21 @@ namespace steelyard {
 struct ListeningSocket {
   int descriptor = -1;
   std::uint32_t listener = 0;  // its number
-  StatusPages pages = StatusPages::off;
+  ListenerRole role;
 };
 
 class Worker {
  public:
   // `index`: its place among the workers.
   Worker(std::uint32_t index, std::shared_ptr<const Site> site, WorkerMetrics& metrics, AccessChannel& log, ConnectionLimits& limits,
-         Duration spin, std::uint64_t seed);
+         PacketRegistrar& registrar, Duration spin, std::uint64_t seed);
   ~Worker();
 
   void start();
   // Takes the socket over.
   void listen(const ListeningSocket& socket);
   void stop_listening(std::uint32_t listener);
-  void set_pages(std::uint32_t listener, StatusPages pages);
+  void set_role(std::uint32_t listener, const ListenerRole& role);
   // What begins from now on goes by `site`; `done` is called on the worker's thread.
   void use(std::shared_ptr<const Site> site, std::function<void()> done);
   // Ends what is under way at a server.
@@ -58,7 +59,9 @@ class Worker {
   EpollConnector connector_;
   Scratch scratch_;
   Connections connections_;
+  SiteViews views_;
   HttpProxy proxy_;
+  PacketProxy packet_proxy_;
   Frontend frontend_;
   std::thread thread_;
 };

@@ -90,7 +90,7 @@ std::expected<void, std::string> BackendServer::start() {
   const auto descriptor = listen_on(wanted);
   if (!descriptor) return refused(descriptor.error().os_code);
   running_ = std::make_unique<Running>(loop_, options_, local_address_of(*descriptor));
-  running_->frontend.listen(make_listener(loop_, *descriptor), StatusPages::off);
+  running_->frontend.listen(make_listener(loop_, *descriptor), {});
   return {};
 }
 

@@ -129,23 +129,23 @@ Section<RegistrationOptions> registration_table() {
   using Registration = RegistrationOptions;
   const NonEmpty<List<TrustedNetwork>> networks{{{}, "a list of networks such as [10.0.0.0/8, 192.168.1.7], at least one"}};
   const Span lease{100ms, 24h};
-  return {
-      "a map of who may register",
-      {
-          required<Registration>("token_file", SY_AT(.token_file), Text{"a file's path", check_file_path},
-                                 "A file with the token that servers show in its first line, at least 16 characters; it serves for this "
-                                 "pool only."),
-          required<Registration>("networks", SY_AT(.networks), networks, "Where servers may be; nowhere else."),
-          key<Registration>("ports", SY_AT(), PortRange{}, "The ports that they may have."),
-          key<Registration>("servers_max", SY_AT(.servers_max), count(1, 100'000), "Registered servers at once."),
-          key<Registration>("lease", SY_AT(.lease), lease,
-                            "How long a registration lasts unless it is renewed, where a server asks for none."),
-          key<Registration>("lease_min", SY_AT(.lease_min), lease, "The shortest that a server may ask for."),
-          key<Registration>("lease_max", SY_AT(.lease_max), lease, "The longest that a server may ask for."),
-          key<Registration>("expired_share_max", SY_AT(.expired_share_max), Percent{},
-                            "Of its registered servers that may go at once because their leases ran out; beyond it they are kept."),
-      },
-      check_registration};
+  return {"a map of who may register",
+          {
+              key<Registration>("token_file", SY_AT(.token_file), NonEmpty<Text>{{"a file's path", check_file_path}},
+                                "A file with the token that servers show in its first line, at least 16 characters; it serves for this "
+                                "pool only.",
+                                "**required**, unless a listener for packets has `registration: open`"),
+              required<Registration>("networks", SY_AT(.networks), networks, "Where servers may be; nowhere else."),
+              key<Registration>("ports", SY_AT(), PortRange{}, "The ports that they may have."),
+              key<Registration>("servers_max", SY_AT(.servers_max), count(1, 100'000), "Registered servers at once."),
+              key<Registration>("lease", SY_AT(.lease), lease,
+                                "How long a registration lasts unless it is renewed, where a server asks for none."),
+              key<Registration>("lease_min", SY_AT(.lease_min), lease, "The shortest that a server may ask for."),
+              key<Registration>("lease_max", SY_AT(.lease_max), lease, "The longest that a server may ask for."),
+              key<Registration>("expired_share_max", SY_AT(.expired_share_max), Percent{},
+                                "Of its registered servers that may go at once because their leases ran out; beyond it they are kept."),
+          },
+          check_registration};
 }
 
 void check_pool(const Node& node, PoolOptions& pool, Reading& reading) {
@@ -203,7 +203,7 @@ Section<PoolOptions> pool_table() {
           key<PoolOptions>("policy", SY_AT(.policy), OrOff<Section<policy::PolicyOptions>>{policy_table()},
                            "Which label of servers a request may demand a value of; it goes to no server without it."),
           key<PoolOptions>("registration", SY_AT(.registration), OrOff<Section<RegistrationOptions>>{registration_table()},
-                           "Whether servers may announce themselves, and which; needs `admin`."),
+                           "Whether servers may announce themselves, and which; needs `admin` or a listener for packets."),
           key<PoolOptions>("drain", SY_AT(.drain), Span{0s, 720h, forever}, "For exchanges under way at a server that is removed."),
       },
       check_pool};

@@ -114,11 +114,35 @@ Section<ResolveOptions> resolve_table() {
 }
 
 Section<ListenerOptions> listener_table() {
+  using Registration = PacketRegistration;
+  const Choice<Protocol> protocol{{{"http", Protocol::http}, {"packet", Protocol::packet}}};
+  const Choice<Registration> registration{{{"off", Registration::off}, {"open", Registration::open}, {"secret", Registration::secret}}};
+  const Condition<ListenerOptions> packets{"protocol", "packet",
+                                           [](const ListenerOptions& listener) { return listener.protocol == Protocol::packet; }};
+  const Condition<ListenerOptions> http{"protocol", "http",
+                                        [](const ListenerOptions& listener) { return listener.protocol == Protocol::http; }};
   return {"a map with the keys of a listener",
           {
               required<ListenerOptions>("bind", SY_AT(.bind), BindAddress{}, "Where connections are accepted."),
-              key<ListenerOptions>("status_pages", SY_AT(.status_pages), Switch{},
-                                   "Whether `/__health__`, `/__status__` and `/__metrics__` are answered here."),
+              key<ListenerOptions>("protocol", SY_AT(.protocol), protocol, "What is spoken there; packet is JSON objects over plain TCP."),
+              only_with(http, key<ListenerOptions>("status_pages", SY_AT(.status_pages), Switch{},
+                                                   "Whether `/__health__`, `/__status__` and `/__metrics__` are answered here.")),
+              only_with(packets, key<ListenerOptions>("pool", SY_AT(.packet.pool), Text{"the name of a pool", check_name},
+                                                      "Where the packets go; the pool has a `policy`.", "**required** with packet")),
+              only_with(packets, key<ListenerOptions>("registration", SY_AT(.packet.registration), registration,
+                                                      "Whether servers may announce themselves by a packet: all of the networks in the "
+                                                      "pool's `registration`, or of these who shows its token.")),
+              only_with(packets, key<ListenerOptions>("packet_bytes_max", SY_AT(.packet.bytes_max), Size<std::uint32_t>{256, 16 << 20},
+                                                      "The largest packet.")),
+              only_with(packets, key<ListenerOptions>("refusals", SY_AT(.packet.says_why), Choice<bool>{{{"close", false}, {"json", true}}},
+                                                      "What a client gets whose packet cannot be answered: the end of its connection, or "
+                                                      "a JSON object that says why before that.")),
+              only_with(packets, key<ListenerOptions>("server_connections", SY_AT(.packet.keeps_servers),
+                                                      Choice<bool>{{{"fresh", false}, {"kept", true}}},
+                                                      "Whether a connection to a server is for one packet, or kept for more.")),
+              only_with(packets, key<ListenerOptions>("repeat", SY_AT(.packet.repeat_any), Choice<bool>{{{"unsent", false}, {"any", true}}},
+                                                      "Which packets may go to another server after a failure; any is for servers that "
+                                                      "recognise a repeated packet.")),
           }};
 }
 

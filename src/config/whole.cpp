@@ -62,16 +62,77 @@ void check_route_pools(const Node& list, const Options& options, Reading& readin
   }
 }
 
+const PoolOptions* find_pool(const Options& options, const std::string& name) {
+  const auto found = std::ranges::find(options.pools, name, &PoolOptions::name);
+  return found == options.pools.end() ? nullptr : &*found;
+}
+
+// A pool that packets may register in has to say where its servers may be, and with `secret` what they have to show.
+void check_packet_registration(const Node& at, const ListenerOptions& listener, const PoolOptions& pool, Reading& reading) {
+  if (listener.packet.registration == PacketRegistration::off) return;
+  const Reading::Step step(reading, "registration");
+  const Node* node = at.find("registration");
+  if (!pool.registration) {
+    reading.problem(*node, fmt::format("found a registration for the pool {}, which does not say where its servers may be; add "
+                                       "\"registration: {{networks: [10.0.0.0/8]}}\" to that pool",
+                                       quote(pool.name)));
+  } else if (listener.packet.registration == PacketRegistration::secret && pool.registration->token_file.empty()) {
+    reading.problem(*node, fmt::format("found registration: secret, but the pool {} has no secret; add \"token_file: PATH\" to its "
+                                       "`registration`",
+                                       quote(pool.name)));
+  } else if (listener.packet.registration == PacketRegistration::open && !listener.bind.ip.is_loopback()) {
+    reading.warn(*node, fmt::format("whoever is in the networks of the pool {} may register as any of its servers, and gets their packets; "
+                                    "`secret` asks for a token",
+                                    quote(pool.name)));
+  }
+}
+
+void check_packet_listeners(const Node& list, const Options& options, Reading& reading) {
+  const Reading::Step in(reading, "listeners");
+  std::vector<std::string> names;
+  for (const PoolOptions& pool : options.pools) names.push_back(pool.name);
+  for (std::size_t i = 0; i < options.listeners.size() && i < list.items.size(); ++i) {
+    const ListenerOptions& listener = options.listeners[i];
+    if (listener.protocol != Protocol::packet) continue;
+    const Reading::Step step(reading, i);
+    const Node* at = list.items[i].find("pool");
+    if (at == nullptr) {
+      reading.problem(list.items[i], fmt::format("\"pool\" is missing, where the packets go; allowed is {}: add it", any_of(names)));
+      continue;
+    }
+    const PoolOptions* const pool = find_pool(options, listener.packet.pool);
+    if (pool != nullptr && pool->policy) {
+      check_packet_registration(list.items[i], listener, *pool, reading);
+      continue;
+    }
+    const Reading::Step key(reading, "pool");
+    if (pool != nullptr) {
+      reading.problem(*at,
+                      fmt::format("found the pool {}, which has no policy, so nobody could say which server may have which packet; add "
+                                  "\"policy: {{label: privacy}}\" to it",
+                                  quote(pool->name)));
+    } else if (!listener.packet.pool.empty() && !names.empty()) {
+      reading.problem(*at, fmt::format("found the pool {}, which does not exist; allowed is {}{}", quote(listener.packet.pool),
+                                       any_of(names), did_you_mean(listener.packet.pool, names)));
+    }
+  }
+}
+
+bool any_listener(const Options& options, Protocol protocol) {
+  return std::ranges::any_of(options.listeners, [&](const ListenerOptions& listener) { return listener.protocol == protocol; });
+}
+
 void check_unused_pools(const Node& root, const Options& options, Reading& reading) {
   const Node* pools = root.find("pools");
   std::set<std::string> used;
   for (const RouteOptions& route : options.routes) used.insert(route.pool);
+  for (const ListenerOptions& listener : options.listeners) used.insert(listener.packet.pool);
   for (std::size_t i = 0; pools != nullptr && i < pools->entries.size(); ++i) {
     const Entry& entry = pools->entries[i];
     if (used.contains(entry.key.text)) continue;
     const Reading::Step in(reading, "pools");
     const Reading::Step step(reading, entry.key.text);
-    reading.warn(entry.key, "no route leads to this pool: add one or remove the pool");
+    reading.warn(entry.key, "no route leads to this pool, and no listener for packets: add one or remove the pool");
   }
 }
 
@@ -128,31 +189,43 @@ void check_names(const Node& list, Options& options, Reading& reading) {
   }
 }
 
-void check_routes(const Node& root, const Node& list, Options& options, Reading& reading) {
+void check_routes(const Node& list, Options& options, Reading& reading) {
   if (list.kind != NodeKind::list) return;
   check_route_pools(list, options, reading);
   check_matches(list, options, reading);
   check_names(list, options, reading);
-  check_unused_pools(root, options, reading);
 }
 
-// Servers come from the file, or by the admin API.
+// Whether packets may bring servers into the pool.
+bool registers_by_packet(const Options& options, const PoolOptions& pool) {
+  return std::ranges::any_of(options.listeners, [&](const ListenerOptions& listener) {
+    return listener.packet.pool == pool.name && listener.packet.registration != PacketRegistration::off;
+  });
+}
+
+// Servers come from the file, by the admin API or by packets.
 void check_admin_wanted(const Node& root, const Options& options, Reading& reading) {
   const Node* pools = root.find("pools");
   const Node* admin = root.find("admin");
   const bool has_admin = admin != nullptr && admin->text != "off";
-  if (pools == nullptr || pools->kind != NodeKind::map || has_admin) return;
+  if (pools == nullptr || pools->kind != NodeKind::map) return;
   const Reading::Step in(reading, "pools");
   for (std::size_t i = 0; i < options.pools.size() && i < pools->entries.size(); ++i) {
     const Entry& entry = pools->entries[i];
     if (entry.value.kind != NodeKind::map) continue;
     const Reading::Step step(reading, entry.key.text);
-    if (const Node* registration = entry.value.find("registration"); registration != nullptr && registration->kind == NodeKind::map) {
+    const bool by_packet = registers_by_packet(options, options.pools[i]);
+    const Node* registration = entry.value.find("registration");
+    if (registration != nullptr && registration->kind == NodeKind::map) {
       const Reading::Step deeper(reading, "registration");
-      reading.problem(*registration,
-                      "found a registration without the admin API, which servers register at: add \"admin: {bind: 127.0.0.1:9900}\" at the "
-                      "top level");
-    } else if (entry.value.find("servers") == nullptr) {
+      if (has_admin && !by_packet && options.pools[i].registration && options.pools[i].registration->token_file.empty()) {
+        report_missing_key(*registration, "token_file", "a file's path", reading);
+      } else if (!has_admin && !by_packet) {
+        reading.problem(*registration,
+                        "found a registration without the admin API, which servers register at: add \"admin: {bind: 127.0.0.1:9900}\" at "
+                        "the top level");
+      }
+    } else if (!has_admin && !by_packet && entry.value.find("servers") == nullptr) {
       reading.problem(entry.value, "\"servers\" is missing, allowed is a list of servers, at least one: add it");
     }
   }
@@ -217,11 +290,14 @@ void check_trust(const Node& root, const Options& options, Reading& reading) {
 
 void check_whole(const Node& root, Options& options, Reading& reading) {
   check_listeners(root, options, reading);
+  if (const Node* listeners = root.find("listeners")) check_packet_listeners(*listeners, options, reading);
   if (root.find("pools") == nullptr) {
     reading.problem(root, "\"pools\" is missing, so requests have nowhere to go: add \"pools: {app: {servers: ['127.0.0.1:8001']}}\"");
   }
   if (const Node* list = root.find("routes")) {
-    check_routes(root, *list, options, reading);
+    check_routes(*list, options, reading);
+  } else if (!options.listeners.empty() && !any_listener(options, Protocol::http)) {
+    // Without HTTP nothing is routed.
   } else if (options.pools.size() == 1) {
     RouteOptions& route = options.routes.emplace_back();
     route.name = "*";
@@ -233,6 +309,7 @@ void check_whole(const Node& root, Options& options, Reading& reading) {
                           first));
   }
   check_policies(root, options, reading);
+  check_unused_pools(root, options, reading);
   check_trust(root, options, reading);
   check_admin_wanted(root, options, reading);
 }

@@ -30,6 +30,9 @@ void add_worker(MetricsSnapshot& sum, const WorkerMetrics& worker) {
   sum.policy_absent += worker.policy_absent.value();
   sum.policy_ambiguous += worker.policy_ambiguous.value();
   sum.policy_unmet += worker.policy_unmet.value();
+  sum.packets += worker.packets.value();
+  sum.packet_setups += worker.packet_setups.value();
+  sum.packet_setups_refused += worker.packet_setups_refused.value();
   for (std::size_t i = 0; i < limit_count; ++i) sum.limits[i] += worker.limits[i].value();
   for (std::size_t i = 0; i < worker.statuses.size(); ++i) {
     const std::uint64_t count = worker.statuses[i].value();
@@ -75,6 +78,9 @@ std::string metrics_json(const MetricsSnapshot& metrics) {
   page["queued"] = metrics.queued;
   page["tunnels"] = metrics.tunnels;
   page["policy_refusals"] = {{"absent", metrics.policy_absent}, {"ambiguous", metrics.policy_ambiguous}, {"unmet", metrics.policy_unmet}};
+  page["packets"] = metrics.packets;
+  page["packet_setups"] = metrics.packet_setups;
+  page["packet_setups_refused"] = metrics.packet_setups_refused;
   page["log_lines_dropped"] = metrics.log_lines_dropped;
   page["reloads"] = metrics.reloads;
   page["reloads_refused"] = metrics.reloads_refused;
@@ -133,6 +139,7 @@ std::string_view name(Limit limit) {
     case Limit::retry_budget: return "retry_budget";
     case Limit::queue_max: return "queue_max";
     case Limit::queue_timeout: return "queue_timeout";
+    case Limit::packet_bytes: return "packet_bytes";
   }
   return "unknown";
 }

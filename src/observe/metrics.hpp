@@ -40,8 +40,9 @@ enum class Limit : std::uint8_t {
   retry_budget,
   queue_max,
   queue_timeout,
+  packet_bytes,
 };
-inline constexpr std::size_t limit_count = 19;
+inline constexpr std::size_t limit_count = 20;
 [[nodiscard]] std::string_view name(Limit limit);
 
 inline constexpr std::uint16_t status_min = 100;
@@ -70,6 +71,9 @@ struct alignas(64) WorkerMetrics {
   Counter policy_absent;     // requests refused because they did not say which policy they demand
   Counter policy_ambiguous;  // … because they did not say it in one way
   Counter policy_unmet;      // … because no server promises it
+  Counter packets;        // of clients; each is an exchange as well
+  Counter packet_setups;  // by which servers announced themselves
+  Counter packet_setups_refused;
   std::array<Counter, limit_count> limits;
   std::array<Counter, status_max - status_min + 1> statuses;
   Histogram response_times;  // tunnels left out: they last as long as their users like
@@ -110,6 +114,9 @@ struct MetricsSnapshot {
   std::uint64_t policy_absent = 0;
   std::uint64_t policy_ambiguous = 0;
   std::uint64_t policy_unmet = 0;
+  std::uint64_t packets = 0;
+  std::uint64_t packet_setups = 0;
+  std::uint64_t packet_setups_refused = 0;
   // Counted elsewhere: for the caller to add.
   std::uint64_t log_lines_dropped = 0;
   std::uint64_t reloads = 0;

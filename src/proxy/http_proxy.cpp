@@ -2,7 +2,6 @@
 #include "proxy/http_proxy.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 #include "decide/health/failure.hpp"
@@ -40,34 +39,9 @@ bool is_status_page(std::string_view path) {
 
 }  // namespace
 
-HttpProxy::HttpProxy(std::shared_ptr<const Site> site, std::uint32_t worker, Connector& connector, Connections& connections,
-                     Scratch& scratch, WorkerMetrics& metrics, AccessChannel* log, std::uint64_t seed)
-    : worker_(worker),
-      connector_(connector),
-      connections_(connections),
-      scratch_(scratch),
-      scheduler_(connector.scheduler()),
-      metrics_(metrics),
-      log_(log),
-      prng_(seed) {
-  use(std::move(site));
-}
-
-void HttpProxy::use(std::shared_ptr<const Site> site) {
-  auto view = std::make_unique<SiteView>();
-  std::unordered_map<const Pool*, std::shared_ptr<PoolInView>> known;
-  if (view_ != nullptr) {
-    for (const auto& pool : view_->pools) known.emplace(pool->pool.get(), pool);
-  }
-  for (const auto& pool : site->pools) {
-    const auto found = known.find(pool.get());
-    view->pools.push_back(found != known.end() ? found->second : std::make_shared<PoolInView>(pool, connector_, worker_, prng_.next()));
-    view->pools.back()->view.refresh();
-  }
-  view->site = std::move(site);
-  if (view_ != nullptr) release(*view_);
-  view_ = view.release();
-}
+HttpProxy::HttpProxy(SiteViews& views, Connections& connections, Scheduler& scheduler, Scratch& scratch, WorkerMetrics& metrics,
+                     AccessChannel* log, std::uint64_t seed)
+    : views_(views), connections_(connections), scratch_(scratch), scheduler_(scheduler), metrics_(metrics), log_(log), prng_(seed) {}
 
 // As if the server had broken the connection: what has not been answered may go to another one.
 void HttpProxy::cut(const Exchange& exchange, const Server& server) {
@@ -94,8 +68,7 @@ ExchangeView HttpProxy::describe(const Exchange& exchange, Instant now) {
   return view;
 }
 
-HttpProxy::Trip::Trip(Exchange& of, HttpProxy& proxy) : exchange(of), view(*proxy.view_) {
-  ++view.users;
+HttpProxy::Trip::Trip(Exchange& of, HttpProxy& proxy) : exchange(of), in_use(proxy.views_) {
   exchange.context = this;
   // A client's own id is kept where it is harmless, so that a trace goes on.
   if (!of.refusal) {
@@ -108,13 +81,7 @@ HttpProxy::Trip::Trip(Exchange& of, HttpProxy& proxy) : exchange(of), view(*prox
   if (request_id.empty()) request_id = new_request_id(request_id_memory, proxy.prng_);
 }
 
-HttpProxy::Trip::~Trip() {
-  exchange.context = nullptr;
-  // The places point into the view.
-  place.give_up();
-  next.give_up();
-  release(view);
-}
+HttpProxy::Trip::~Trip() { exchange.context = nullptr; }
 
 Task<void> HttpProxy::serve(Exchange& exchange) {
   Trip trip(exchange, *this);
@@ -163,7 +130,7 @@ std::optional<Answer> HttpProxy::route(Trip& trip) {
   const auto found = site.router.match({.host = head.authority, .path = path, .method = head.method_text, .fields = head.fields.all()});
   if (!found) return Answer{404, "no route matches this host, path and method"};
   trip.route = &site.routes[*found];
-  trip.pool = &trip.view.pools[trip.route->pool]->view;
+  trip.pool = &trip.in_use.pool(trip.route->pool);
   trip.total_deadline = exchange.start + trip.route->total_timeout;
   const std::uint64_t body_bytes_max = trip.route->body_bytes_max;
   if ((head.body.kind == http::BodyKind::length && head.body.length > body_bytes_max) || exchange.body.payload_bytes() > body_bytes_max) {

@@ -1,6 +1,5 @@
 // The product for HTTP: takes an exchange from its session to a server and back. serve() is its outline. One for each worker,
-// owned by it; it shares nothing with other workers but the Site and what the servers count. An exchange keeps the Site that it began
-// under, whatever is used since.
+// owned by it; it shares nothing with other workers but the Site and what the servers count.
 #pragma once
 
 #include <array>
@@ -16,12 +15,11 @@
 #include "proxy/head_writers.hpp"
 #include "proxy/hedge.hpp"
 #include "proxy/relay.hpp"
-#include "proxy/site.hpp"
+#include "proxy/site_view.hpp"
 #include "runtime/block_pool.hpp"
 #include "runtime/buffer.hpp"
 #include "session/exchange.hpp"
 #include "upstream/connections.hpp"
-#include "upstream/pool_view.hpp"
 #include "wire/http/date.hpp"
 
 namespace steelyard {
@@ -44,15 +42,10 @@ struct ExchangeView {
 class HttpProxy final : public ExchangeHandler {
  public:
   // `log` may be nullptr.
-  // `worker`: its place among the workers.
-  HttpProxy(std::shared_ptr<const Site> site, std::uint32_t worker, Connector& connector, Connections& connections, Scratch& scratch,
-            WorkerMetrics& metrics, AccessChannel* log, std::uint64_t seed);
-
-  ~HttpProxy() { release(*view_); }
+  HttpProxy(SiteViews& views, Connections& connections, Scheduler& scheduler, Scratch& scratch, WorkerMetrics& metrics, AccessChannel* log,
+            std::uint64_t seed);
 
   Task<void> serve(Exchange& exchange) override;
-  // What exchanges that begin from now on go by.
-  void use(std::shared_ptr<const Site> site);
   // Ends what an exchange under way has at `server`, if it is there: the deadline of a server that is to go has passed.
   static void cut(const Exchange& exchange, const Server& server);
   [[nodiscard]] static ExchangeView describe(const Exchange& exchange, Instant now);
@@ -90,23 +83,6 @@ class HttpProxy final : public ExchangeHandler {
     [[nodiscard]] std::string_view value() const { return texts.view().substr(label_bytes); }
   };
 
-  // A pool and the worker's view of it.
-  struct PoolInView {
-    PoolInView(std::shared_ptr<Pool> of, Connector& connector, std::uint32_t worker, std::uint64_t seed)
-        : pool(std::move(of)), view(*pool, connector, worker, seed) {}
-    const std::shared_ptr<Pool> pool;
-    PoolView view;
-  };
-  // A Site and the views of its pools, shared with those of other Sites that have the same pools. Lives while exchanges use it.
-  struct SiteView {
-    std::shared_ptr<const Site> site;
-    std::vector<std::shared_ptr<PoolInView>> pools;
-    std::uint32_t users = 1;
-  };
-  static void release(SiteView& view) {
-    if (--view.users == 0) delete &view;
-  }
-
   // One exchange on its way through the proxy.
   struct Trip {
     Trip(Exchange& of, HttpProxy& proxy);
@@ -115,7 +91,7 @@ class HttpProxy final : public ExchangeHandler {
     ~Trip();
 
     Exchange& exchange;
-    SiteView& view;
+    const SiteUse in_use;  // before the places, which point into it
     const Site::Route* route = nullptr;
     PoolView* pool = nullptr;
     Instant total_deadline = never;
@@ -154,7 +130,7 @@ class HttpProxy final : public ExchangeHandler {
     Duration connect_time{0};
     Duration first_byte_time{0};
 
-    [[nodiscard]] const Site& site() const { return *view.site; }
+    [[nodiscard]] const Site& site() const { return in_use.site(); }
     [[nodiscard]] Server& server() const { return *place.server(); }
     [[nodiscard]] std::size_t failed_count() const { return failed ? failed->count : 0; }
     [[nodiscard]] PickRequest pick_request(bool repeatable) const {
@@ -236,8 +212,7 @@ class HttpProxy final : public ExchangeHandler {
   [[nodiscard]] RelayBounds bounds(const Trip& trip) const;
   [[nodiscard]] std::string_view date() { return date_.at(scheduler_.unix_us()); }
 
-  const std::uint32_t worker_;
-  Connector& connector_;
+  SiteViews& views_;
   Connections& connections_;
   Scratch& scratch_;
   Scheduler& scheduler_;
@@ -245,7 +220,6 @@ class HttpProxy final : public ExchangeHandler {
   AccessChannel* log_;
   Prng prng_;
   Pipes pipes_;
-  SiteView* view_ = nullptr;          // of the newest site; counted as a user of it
   http::ResponseHead response_head_;  // of whichever response was parsed last; valid until the next co_await
   http::DateText date_;
 };

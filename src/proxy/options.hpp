@@ -54,9 +54,31 @@ struct ForwardedOptions {
   bool via = true;
 };
 
+// Who may announce itself as a server by a packet.
+enum class PacketRegistration : std::uint8_t {
+  off,
+  open,    // whoever is in the networks of the pool's registration
+  secret,  // of these, who shows the token of the pool's registration
+};
+
+// A listener whose protocol is packet.
+struct PacketOptions {
+  std::string pool;  // where all of its packets go
+  PacketRegistration registration = PacketRegistration::off;
+  std::uint32_t bytes_max = packet_bytes_max_default;  // of one packet
+  bool says_why = false;       // a packet that is not answered gets a JSON object that says why, before the connection ends
+  bool keeps_servers = false;  // connections to servers serve more than one packet
+  bool repeat_any = false;     // a packet may be sent again though a server may have acted on it: servers recognise repetitions
+};
+
 struct ListenerOptions {
   SocketAddress bind;
   bool status_pages = false;  // /__health__, /__status__, /__metrics__ on this listener
+  Protocol protocol = Protocol::http;
+  PacketOptions packet{};
 };
+[[nodiscard]] inline ListenerRole role_of(const ListenerOptions& listener) {
+  return {listener.protocol, listener.status_pages ? StatusPages::on : StatusPages::off, listener.packet.bytes_max};
+}
 
 }  // namespace steelyard

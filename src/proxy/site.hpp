@@ -41,6 +41,12 @@ struct Site {
   std::vector<Route> routes;
   Router router;
   ForwardedOptions forwarded;
+  struct PacketListener {
+    std::uint32_t listener = 0;  // its number
+    std::size_t pool = 0;        // position in `pools`
+    PacketOptions options;
+  };
+  std::vector<PacketListener> packet_listeners;
   // Resolved in `routes` when it is built, therefore not to be changed later.
   const HttpOptions http;
   const TimeoutOptions timeouts;

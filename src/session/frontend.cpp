@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "observe/message.hpp"
+#include "session/http1_server.hpp"
+#include "session/packet_server.hpp"
 
 namespace steelyard {
 namespace {
@@ -18,12 +20,12 @@ constexpr std::uint32_t refused_max = 256;
 
 class Frontend::Acceptor final : private Fiber::Owner {
  public:
-  Acceptor(Frontend& frontend, std::unique_ptr<Listener> listener, StatusPages status_pages, std::uint32_t listener_id)
-      : pages(status_pages), id(listener_id), frontend_(frontend), listener_(std::move(listener)), fiber_(frontend.scheduler, *this) {}
+  Acceptor(Frontend& frontend, std::unique_ptr<Listener> listener, const ListenerRole& listener_role, std::uint32_t listener_id)
+      : role(listener_role), id(listener_id), frontend_(frontend), listener_(std::move(listener)), fiber_(frontend.scheduler, *this) {}
 
   [[nodiscard]] bool stopping() const { return fiber_.cause() != Cause::none; }
 
-  StatusPages pages;
+  ListenerRole role;
   const std::uint32_t id;
 
   void start() { fiber_.start(run()); }
@@ -81,8 +83,8 @@ Frontend::Frontend(Scheduler& of, Scratch& memory, WorkerMetrics& counters, Exch
 
 Frontend::~Frontend() { SY_ASSERT(sessions_.empty()); }
 
-void Frontend::listen(std::unique_ptr<Listener> listener, StatusPages pages, std::uint32_t id) {
-  acceptors_.push_back(std::make_unique<Acceptor>(*this, std::move(listener), pages, id));
+void Frontend::listen(std::unique_ptr<Listener> listener, const ListenerRole& role, std::uint32_t id) {
+  acceptors_.push_back(std::make_unique<Acceptor>(*this, std::move(listener), role, id));
   acceptors_.back()->start();
 }
 
@@ -92,12 +94,12 @@ void Frontend::stop_listening(std::uint32_t id) {
     if (acceptor->id == id) acceptors.push_back(acceptor.get());
   }
   for (Acceptor* const acceptor : acceptors) acceptor->stop();
-  drain_sessions([id](const Http1Server& session) { return session.listener == id; });
+  drain_sessions([id](const Session& session) { return session.listener == id; });
 }
 
-void Frontend::set_pages(std::uint32_t id, StatusPages pages) {
+void Frontend::set_role(std::uint32_t id, const ListenerRole& role) {
   for (const auto& acceptor : acceptors_) {
-    if (acceptor->id == id) acceptor->pages = pages;
+    if (acceptor->id == id) acceptor->role = role;
   }
 }
 
@@ -117,8 +119,7 @@ void Frontend::begin_session(Accepted accepted, const Acceptor& acceptor) {
     }
     ++refused_count_;
   }
-  auto* const session =
-      new Http1Server(*this, std::move(accepted.stream), accepted.peer, over ? Admission::over_limit : Admission::admitted, acceptor.pages);
+  Session* const session = make_session(std::move(accepted), over ? Admission::over_limit : Admission::admitted, acceptor.role);
   session->listener = acceptor.id;
   if (acceptor.stopping()) session->serve_one();
   sessions_.push_back(*session);
@@ -127,7 +128,15 @@ void Frontend::begin_session(Accepted accepted, const Acceptor& acceptor) {
   session->start();
 }
 
-void Frontend::on_session_ended(Http1Server& session) {
+Session* Frontend::make_session(Accepted accepted, Admission admission, const ListenerRole& role) {
+  if (role.protocol == Protocol::packet) {
+    SY_ASSERT(packets != nullptr);
+    return new PacketServer(*this, std::move(accepted.stream), accepted.peer, admission, role.packet_bytes_max);
+  }
+  return new Http1Server(*this, std::move(accepted.stream), accepted.peer, admission, role.pages);
+}
+
+void Frontend::on_session_ended(Session& session) {
   if (message_enabled(LogLevel::debug)) {
     log_message(LogLevel::debug, "client {}: disconnected after {} requests", session.client().to_string(), session.requests());
   }
@@ -142,7 +151,7 @@ void Frontend::drain(std::function<void()> done) {
   if (draining && !gentle) return;
   gentle = false;
   if (!draining) begin_drain(std::move(done));
-  drain_sessions([](const Http1Server&) { return true; });
+  drain_sessions([](const Session&) { return true; });
   finish_if_drained();
 }
 
@@ -151,7 +160,7 @@ void Frontend::drain_gently(std::function<void()> accepted_all, std::function<vo
   gentle = true;
   accepted_all_ = std::move(accepted_all);
   begin_drain(std::move(done));
-  sessions_.for_each([](Http1Server& session) { session.drain_gently(); });
+  sessions_.for_each([](Session& session) { session.drain_gently(); });
   finish_if_drained();
 }
 
@@ -166,17 +175,17 @@ void Frontend::begin_drain(std::function<void()> done) {
 
 template <typename Chosen>
 void Frontend::drain_sessions(const Chosen& chosen) {
-  std::vector<Http1Server*> sessions;
-  sessions_.for_each([&](Http1Server& session) {
+  std::vector<Session*> sessions;
+  sessions_.for_each([&](Session& session) {
     if (chosen(session)) sessions.push_back(&session);
   });
-  for (Http1Server* const session : sessions) session->drain();
+  for (Session* const session : sessions) session->drain();
 }
 
 void Frontend::abort() {
-  IntrusiveList<Http1Server> all;
+  IntrusiveList<Session> all;
   all.take_all(sessions_);
-  while (Http1Server* session = all.pop_front()) {
+  while (Session* session = all.pop_front()) {
     sessions_.push_back(*session);
     session->abort();
   }

@@ -9,7 +9,7 @@
 #include "base/intrusive_list.hpp"
 #include "net/stream.hpp"
 #include "session/connection_limits.hpp"
-#include "session/http1_server.hpp"
+#include "session/session.hpp"
 
 namespace steelyard {
 
@@ -19,15 +19,17 @@ class Frontend final : public SessionHost {
   ~Frontend();
 
   // Accepts from `listener` from now on. `id` is the caller's name for it.
-  void listen(std::unique_ptr<Listener> listener, StatusPages pages, std::uint32_t id = 0);
+  void listen(std::unique_ptr<Listener> listener, const ListenerRole& role, std::uint32_t id = 0);
   // Serves what waits to be accepted by that listener and closes it; its sessions end when nothing is under way there.
   void stop_listening(std::uint32_t id);
-  void set_pages(std::uint32_t id, StatusPages pages);
-  // Calls `visit(Exchange&)` for each exchange under way. It must not end one.
+  // What it is to sessions that begin from now on.
+  void set_role(std::uint32_t id, const ListenerRole& role);
+  // Calls `visit` with each exchange under way, an Exchange& or a PacketExchange&. It must not end one.
   template <typename Visit>
   void visit_exchanges(const Visit& visit) {
-    sessions_.for_each([&](Http1Server& session) {
+    sessions_.for_each([&](Session& session) {
       if (session.exchange() != nullptr) visit(*session.exchange());
+      if (session.packet() != nullptr) visit(*session.packet());
     });
   }
   // Serves what waits to be accepted, closes the listeners and the idle connections; `done` is called, once, when the last
@@ -54,16 +56,17 @@ class Frontend final : public SessionHost {
 
   void begin_drain(std::function<void()> done);
   void begin_session(Accepted accepted, const Acceptor& acceptor);
+  Session* make_session(Accepted accepted, Admission admission, const ListenerRole& role);
   void on_stopped(Acceptor& acceptor);
   // Drains those that `chosen` says; draining may end a session at once.
   template <typename Chosen>
   void drain_sessions(const Chosen& chosen);
-  void on_session_ended(Http1Server& session) override;
+  void on_session_ended(Session& session) override;
   void finish_if_drained();
 
   ConnectionLimits& limits_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
-  IntrusiveList<Http1Server> sessions_;
+  IntrusiveList<Session> sessions_;
   std::uint32_t session_count_ = 0;
   std::uint32_t refused_count_ = 0;  // sessions that only say 503
   bool takes_waiting_ = true;

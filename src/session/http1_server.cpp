@@ -3,14 +3,11 @@
 #include <algorithm>
 
 #include "base/ascii.hpp"
+#include "session/linger.hpp"
 #include "wire/http1/parse.hpp"
 
 namespace steelyard {
 namespace {
-
-// How long and how much is still read from a client that was told goodbye, so that closing does not reset the connection
-// before it has read the answer (RFC 9112 §9.6).
-constexpr Duration linger_timeout = 1s;
 
 // How long an idle connection waits for a last request in a gentle drain. Who reuses connections at all has most likely done so by then
 // and was told to let go of it, in an answer. A request that is sent just when its connection closes is lost, and the longer nothing
@@ -113,11 +110,10 @@ class Http1Server::Http1Exchange final : public Exchange {
 
 Http1Server::Http1Server(SessionHost& host, std::unique_ptr<Stream> stream, const SocketAddress& client, Admission admission,
                          StatusPages pages)
-    : host_(host),
+    : Session(client, admission),
+      host_(host),
       stream_(std::move(stream)),
       fiber_(host.scheduler, *this),
-      client_(client),
-      admission_(admission),
       pages_(pages),
       draining_(host.draining) {
   host_.metrics.client_connections.add();
@@ -160,7 +156,7 @@ Task<void> Http1Server::run() {
     next = co_await serve_next();
   }
   if (next == Next::reset) stream_->reset_on_close();
-  if (next == Next::linger) co_await linger();
+  if (next == Next::linger) co_await linger(*stream_, fiber_, host_.scratch);
 }
 
 // How long a request may be waited for.
@@ -241,19 +237,6 @@ Result<std::size_t> Http1Server::receive() {
   const auto got = stream_->read(memory);
   if (got) received_.append(memory.first(*got));
   return got;
-}
-
-Task<void> Http1Server::linger() {
-  stream_->shutdown_write();
-  fiber_.set_deadline(host_.scheduler.now() + linger_timeout);
-  for (;;) {
-    const auto got = stream_->read(host_.scratch.data());
-    if (got && *got == 0) co_return;
-    if (!got && got.error().kind != ErrorKind::would_block) co_return;
-    // A client that sends without end gets its turns, but no more than its time.
-    const WaitResult waited = got ? co_await yield_turn() : co_await stream_->readable();
-    if (waited != WaitResult::done || host_.scheduler.now() >= fiber_.deadline()) co_return;
-  }
 }
 
 void Http1Server::on_finished(Fiber& /*fiber*/) { host_.on_session_ended(*this); }

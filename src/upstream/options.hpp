@@ -108,7 +108,7 @@ struct StickyOptions {
 
 // Servers that announce themselves, each under a lease that it has to renew.
 struct RegistrationOptions {
-  std::string token_file;         // holds the secret that they show; it serves for this pool only
+  std::string token_file;         // holds the secret that they show; it serves for this pool only. "": only packets register
   std::vector<Network> networks;  // where they may be; nowhere else
   std::uint16_t port_min = 1024;
   std::uint16_t port_max = 65535;

@@ -42,7 +42,7 @@ class Registry {
   // restore() does with leases. So: write state() soon after revision() has grown, and once more at an orderly end.
   [[nodiscard]] std::uint64_t revision() const { return revision_; }
 
-  // In the configuration's order, then those that were added, by id. Empty for a pool that there is not.
+  // In the configuration's order, then those that were added, in theirs. Empty for a pool that there is not.
   [[nodiscard]] std::vector<WantedServer> servers(std::string_view pool) const;
   [[nodiscard]] std::expected<WantedServer, Refusal> server(std::string_view pool, std::string_view id) const;
 
@@ -59,6 +59,8 @@ class Registry {
   // said of the server there (drained, forced) goes with it. Without `load` a renewal leaves what was said last.
   std::expected<Applied, Refusal> announce(std::string_view pool, ServerOptions server, std::optional<Duration> lease,
                                            std::string_view owner, std::optional<std::uint32_t> load, const Moment& at);
+  // The same by a server that will never renew: it stays until another one announces itself under its id, or an operator removes it.
+  std::expected<Applied, Refusal> announce_lasting(std::string_view pool, ServerOptions server, std::string_view owner, const Moment& at);
   std::expected<Applied, Refusal> renew(std::string_view pool, std::string_view id, std::string_view owner,
                                         std::optional<std::uint32_t> load, const Moment& at);
   std::expected<Applied, Refusal> leave(std::string_view pool, std::string_view id, std::string_view owner);
@@ -81,6 +83,7 @@ class Registry {
   Applied settle(WantedServers& pool, const WantedServer& before, WantedServer after);
   [[nodiscard]] Refusal no_such_pool(std::string_view name) const;
   std::expected<Applied, Refusal> add(WantedServers& pool, ServerOptions server);
+  std::expected<WantedServers*, Refusal> registering_pool(std::string_view name, ServerOptions& server);
   std::expected<Applied, Refusal> admit(WantedServers& pool, ServerOptions server, Lease lease, Instant now);
 
   std::map<std::string, WantedServers, std::less<>> pools_;  // also those that the configuration does not have now

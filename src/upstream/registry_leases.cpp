@@ -36,7 +36,7 @@ std::optional<Refusal> check_taken_id(const WantedServer& there, const ServerOpt
                                "lease to run out ({})",
                                id, in_words(there.lease->length)));
   }
-  if (address_of(there.options) == address_of(announced)) return std::nullopt;
+  if (there.lease->lasting || address_of(there.options) == address_of(announced)) return std::nullopt;
   return refusal(Kind::exists, "id",
                  fmt::format("the id {} is in use by the server at {}: give each server an id of its own; after a move, "
                              "leave first, or wait for the lease to run out ({})",
@@ -74,19 +74,32 @@ std::optional<Refusal> check_owner(const std::optional<WantedServer>& there, std
 
 std::expected<Applied, Refusal> Registry::announce(std::string_view pool_name, ServerOptions server, std::optional<Duration> lease,
                                                    std::string_view owner, std::optional<std::uint32_t> load, const Moment& at) {
-  const auto found = configured_pool(pool_name);
-  if (!found) return std::unexpected(found.error());
-  WantedServers& pool = **found;
-  const auto& registration = pool.registration();
-  if (!registration) return std::unexpected(takes_no_registrations(pool_name));
+  const auto pool = registering_pool(pool_name, server);
+  if (!pool) return std::unexpected(pool.error());
+  const auto length = check_lease(*(*pool)->registration(), lease);
+  if (!length) return std::unexpected(length.error());
+  return admit(**pool, std::move(server), {.length = *length, .expires = at.now + *length, .owner = std::string(owner), .load = load},
+               at.now);
+}
+
+std::expected<Applied, Refusal> Registry::announce_lasting(std::string_view pool_name, ServerOptions server, std::string_view owner,
+                                                           const Moment& at) {
+  const auto pool = registering_pool(pool_name, server);
+  if (!pool) return std::unexpected(pool.error());
+  return admit(**pool, std::move(server), {.owner = std::string(owner), .lasting = true}, at.now);
+}
+
+// The pool, where it takes such a server; its address is then in its usual spelling.
+std::expected<WantedServers*, Refusal> Registry::registering_pool(std::string_view name, ServerOptions& server) {
+  const auto found = configured_pool(name);
+  if (!found) return found;
+  const auto& registration = (*found)->registration();
+  if (!registration) return std::unexpected(takes_no_registrations(name));
   if (auto wrong = check_id(server.id)) return std::unexpected(std::move(*wrong));
   if (auto wrong = check_address(server)) return std::unexpected(std::move(*wrong));
   if (auto wrong = check_settings(server)) return std::unexpected(std::move(*wrong));
   if (auto wrong = check_registered_address(*registration, server)) return std::unexpected(std::move(*wrong));
-  const auto length = check_lease(*registration, lease);
-  if (!length) return std::unexpected(length.error());
-  return admit(pool, std::move(server), {.length = *length, .expires = at.now + *length, .owner = std::string(owner), .load = load},
-               at.now);
+  return found;
 }
 
 // What is announced is right in itself; whether it may take its id and its address is the question.
@@ -120,6 +133,7 @@ std::expected<Applied, Refusal> Registry::admit(WantedServers& pool, ServerOptio
     after.drained = before->drained;
     after.forced = before->forced;
   }
+  if (there) after.joined = there->joined;  // also one that takes the place of another
   if (same) return settle(pool, *there, std::move(after));
   if (predecessor) pool.remove(predecessor->options.id, ++revision_);
   if (there) pool.remove(there->options.id, ++revision_);

@@ -29,13 +29,14 @@ struct ServerChange {
   friend bool operator==(const ServerChange&, const ServerChange&) = default;
 };
 
-// A registration that expires unless it is renewed.
+// A registration that expires unless it is renewed, or one that lasts: of a server that never says anything again.
 struct Lease {
   Duration length{0};
   Instant expires = never;
   std::string owner{};                  // the name of the token that it was made with
   std::optional<std::uint32_t> load{};  // exchanges under way there by the server's own count, when it last said so
   bool overdue = false;                 // it has run out, and the server is kept because too many did at once
+  bool lasting = false;                 // it never expires, and another server may announce itself in its place; has no length
   [[nodiscard]] bool runs(Instant now) const { return !overdue && expires > now; }
 };
 
@@ -47,6 +48,7 @@ struct WantedServer {
   ForcedHealth forced = ForcedHealth::none;
   std::optional<Lease> lease{};
   std::uint64_t revision = 0;  // grows with each change to it, unique in the registry; renewals do not change it
+  std::uint64_t joined = 0;    // of one that was added: its first revision, by which they are in the order in which they came
 };
 
 void apply(const ServerChange& change, WantedServer& server);
@@ -87,6 +89,7 @@ struct RegistryState {
     Duration length{0};
     std::int64_t expires_unix_ms = 0;
     std::string owner{};
+    bool lasting = false;  // without length and expiry
     friend bool operator==(const SavedLease&, const SavedLease&) = default;
   };
   struct Added {
@@ -95,6 +98,7 @@ struct RegistryState {
     ForcedHealth forced = ForcedHealth::none;
     std::optional<SavedLease> lease{};
     std::uint64_t revision = 0;
+    std::uint64_t joined = 0;
     friend bool operator==(const Added&, const Added&) = default;
   };
   struct Changed {

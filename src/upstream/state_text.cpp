@@ -58,9 +58,14 @@ Json to_json(const ServerChange& change) {
 }
 
 Json to_json(const RegistryState::Added& added) {
-  Json json{{"server", to_json(added.options)}, {"drained", added.drained}, {"forced", name(added.forced)}, {"revision", added.revision}};
+  Json json{{"server", to_json(added.options)},
+            {"drained", added.drained},
+            {"forced", name(added.forced)},
+            {"revision", added.revision},
+            {"joined", added.joined}};
   if (const auto& lease = added.lease) {
-    json["lease"] = {{"length_ns", lease->length.count()}, {"expires_unix_ms", lease->expires_unix_ms}, {"owner", lease->owner}};
+    json["lease"] = {{"owner", lease->owner}};
+    if (!lease->lasting) json["lease"].update({{"length_ns", lease->length.count()}, {"expires_unix_ms", lease->expires_unix_ms}});
   }
   return json;
 }
@@ -179,11 +184,14 @@ bool read(const Json& json, ServerChange& change) {
 
 bool read(const Json& json, RegistryState::SavedLease& lease) {
   ObjectReader members(json);
+  members.text(members.get("owner"), lease.owner);
+  const Json* const length = members.find("length_ns");
+  lease.lasting = length == nullptr;
+  if (lease.lasting) return members.right();
   std::int64_t length_ns = 0;
-  members.number<std::int64_t>(members.get("length_ns"), 1, lease_ns_max, length_ns);
+  members.number<std::int64_t>(*length, 1, lease_ns_max, length_ns);
   lease.length = Duration(length_ns);
   members.number<std::int64_t>(members.get("expires_unix_ms"), -unix_ms_max, unix_ms_max, lease.expires_unix_ms);
-  members.text(members.get("owner"), lease.owner);
   return members.right();
 }
 
@@ -193,6 +201,7 @@ bool read(const Json& json, RegistryState::Added& added) {
   members.flag(members.get("drained"), added.drained);
   members.forced(members.get("forced"), added.forced);
   members.number<std::uint64_t>(members.get("revision"), 0, revision_max, added.revision);
+  members.number<std::uint64_t>(members.get("joined"), 0, revision_max, added.joined);
   if (const Json* const lease = members.find("lease")) {
     RegistryState::SavedLease saved;
     members.demand(read(*lease, saved));

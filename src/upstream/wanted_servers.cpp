@@ -36,12 +36,14 @@ ServerChange difference(const ServerOptions& configured, const WantedServer& ser
 
 // While nothing ran here nobody could renew, and whoever lives renews at least twice within a lease: so each has half of it to come.
 Lease restored(const RegistryState::SavedLease& saved, const std::optional<RegistrationOptions>& registration, const Moment& at) {
+  if (saved.lasting) return {.owner = saved.owner, .lasting = true};
   const Duration length = registration ? std::clamp(saved.length, registration->lease_min, registration->lease_max) : saved.length;
   const std::int64_t left_ms = std::clamp<std::int64_t>(saved.expires_unix_ms - at.unix_s * 1000, 0, length / 1ms);
   return {.length = length, .expires = at.now + std::max<Duration>(left_ms * 1ms, length / 2), .owner = saved.owner};
 }
 
 RegistryState::SavedLease to_save(const Lease& lease, const Moment& at) {
+  if (lease.lasting) return {.owner = lease.owner, .lasting = true};
   return {lease.length, at.unix_s * 1000 + (lease.expires - at.now) / 1ms, lease.owner};
 }
 
@@ -83,7 +85,8 @@ std::vector<std::string> WantedServers::restore(const RegistryState::PoolState& 
                         .origin = Origin::admin,
                         .drained = server.drained,
                         .forced = server.forced,
-                        .revision = server.revision};
+                        .revision = server.revision,
+                        .joined = server.joined};
     wanted.options.id = id;
     if (server.lease) {
       wanted.origin = Origin::registration;
@@ -101,7 +104,8 @@ RegistryState::PoolState WantedServers::state(const Moment& at) const {
   for (const auto& [id, server] : added_) {
     std::optional<RegistryState::SavedLease> lease;
     if (server.lease) lease = to_save(*server.lease, at);
-    state.added.emplace(id, RegistryState::Added{server.options, server.drained, server.forced, std::move(lease), server.revision});
+    state.added.emplace(
+        id, RegistryState::Added{server.options, server.drained, server.forced, std::move(lease), server.revision, server.joined});
   }
   return state;
 }
@@ -121,7 +125,9 @@ std::vector<WantedServer> WantedServers::list() const {
   for (const Configured& server : configured_) {
     if (!is_removed(server.options.id)) servers.push_back(merged(server));
   }
+  const auto first_added = static_cast<std::ptrdiff_t>(servers.size());
   for (const auto& [id, server] : added_) servers.push_back(server);
+  std::ranges::sort(servers.begin() + first_added, servers.end(), {}, &WantedServer::joined);
   return servers;
 }
 
@@ -158,6 +164,7 @@ void WantedServers::store(WantedServer server) {
     return;
   }
   WantedServer& added = added_[id];
+  if (server.joined == 0) server.joined = server.revision;
   if (!server.lease) {
     leases_.end(id);
   } else if (!added.lease || added.lease->expires != server.lease->expires) {
@@ -181,9 +188,10 @@ void WantedServers::renew(std::string_view id, Instant now, std::optional<std::u
   const auto added = added_.find(id);
   SY_ASSERT(added != added_.end() && added->second.lease);
   Lease& lease = *added->second.lease;
+  if (load) lease.load = load;
+  if (lease.lasting) return;
   lease.expires = now + lease.length;
   lease.overdue = false;
-  if (load) lease.load = load;
   leases_.renew(added->first, lease.length, lease.expires);
 }
 
@@ -286,7 +294,7 @@ void WantedServers::drop_not_allowed(std::vector<std::string>& sentences, std::u
 }
 
 void WantedServers::fit_lease(WantedServer& server, std::uint64_t& revision) const {
-  if (!server.lease) return;
+  if (!server.lease || server.lease->lasting) return;
   const Duration length = std::clamp(server.lease->length, registration_->lease_min, registration_->lease_max);
   if (length == server.lease->length) return;
   server.lease->length = length;

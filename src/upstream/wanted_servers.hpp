@@ -37,6 +37,7 @@ class WantedServers {
   // New revisions for what the configuration says.
   void restamp(std::uint64_t& revision);
 
+  // The configured ones in their order, then the added ones in that in which they came.
   [[nodiscard]] std::vector<WantedServer> list() const;
   [[nodiscard]] std::optional<WantedServer> find(std::string_view id) const;
   // What the configuration says of it, even if it was removed at run time; nullptr: nothing.

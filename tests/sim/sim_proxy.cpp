@@ -37,7 +37,8 @@ SimProxy::SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed)
       site_(std::make_shared<Site>(one_route(), std::vector{pool_}, seed, settings.http, settings.timeouts)),
       connector_(net, {IpAddress::v4(0x0a010002U), 50'000}),
       connections_(connector_, metrics_, 0),
-      proxy_(site_, 0, connector_, connections_, scratch_, metrics_, nullptr, seed),
+      views_(site_, connector_, 0, seed),
+      proxy_(views_, connections_, net.scheduler(), scratch_, metrics_, nullptr, ~seed),
       limits_(settings.connections),
       frontend_(net.scheduler(), scratch_, metrics_, proxy_, limits_),
       detector_(net.scheduler(), *pool_) {
@@ -46,7 +47,7 @@ SimProxy::SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed)
   configure_messages({.access = "off", .level = LogLevel::error});
   frontend_.http = settings.http;
   frontend_.timeouts = settings.timeouts;
-  frontend_.listen(std::make_unique<SimListener>(net, proxy_address()), StatusPages::off);
+  frontend_.listen(std::make_unique<SimListener>(net, proxy_address()), {});
 }
 
 // Whatever is left is cut, so that a failed test ends in its message.
@@ -72,7 +73,7 @@ void SimProxy::reload(const Settings& settings, Algorithm algorithm, const std::
   pool_->configure(std::move(options), servers, {net_.now(), net_.now().ns / 1'000'000'000});
   if (prober_) prober_->follow();
   site_ = std::make_shared<Site>(one_route(), std::vector{pool_}, seed_, settings.http, settings.timeouts);
-  proxy_.use(site_);
+  views_.use(site_);
 }
 
 std::vector<std::shared_ptr<Server>> SimProxy::all_servers() const {

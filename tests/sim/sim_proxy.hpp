@@ -61,6 +61,7 @@ class SimProxy {
   WorkerMetrics metrics_;
   SimConnector connector_;
   Connections connections_;
+  SiteViews views_;
   HttpProxy proxy_;
   ConnectionLimits limits_;
   Frontend frontend_;

@@ -204,7 +204,7 @@ struct ApiTest : ::testing::Test {
       session = std::make_unique<Http1Server>(*this, std::move(own), *SocketAddress::parse("127.0.0.1:1000"), Admission::admitted,
                                               StatusPages::off);
     }
-    void on_session_ended(Http1Server& /*ended*/) override { session.reset(); }
+    void on_session_ended(Session& /*ended*/) override { session.reset(); }
     [[nodiscard]] std::string take_sent() { return std::exchange(record->sent, ""); }
 
     ScriptedStream* stream;

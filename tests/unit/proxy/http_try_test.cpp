@@ -57,7 +57,8 @@ struct TryTest : ::testing::Test {
   OneServer connector{scheduler};
   std::shared_ptr<const Site> site = std::make_shared<Site>(one_route(), one_pool(), 1);
   Connections connections{connector, metrics, 0};
-  HttpProxy proxy{site, 0, connector, connections, scratch, metrics, nullptr, 1};
+  SiteViews views{site, connector, 0, 1};
+  HttpProxy proxy{views, connections, scheduler, scratch, metrics, nullptr, 1};
   ScriptedStream client;
   std::unique_ptr<ScriptedExchange> exchange;
 

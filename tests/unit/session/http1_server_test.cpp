@@ -3,56 +3,21 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <functional>
 #include <vector>
 
 #include "session/frontend.hpp"
 #include "support/line.hpp"
+#include "support/scripted_listener.hpp"
 #include "support/scripted_stream.hpp"
 
 namespace steelyard {
 namespace {
 
 using testing_support::at_ms;
+using testing_support::ScriptedListener;
 using testing_support::ScriptedStream;
 using testing_support::turn;
-
-class ScriptedListener final : public Listener {
- public:
-  struct Queue {
-    std::deque<std::unique_ptr<Stream>> waiting;
-    std::optional<ErrorKind> failure;
-    int attempts = 0;
-    bool closed = false;
-    ScriptedListener* listener = nullptr;
-    // The returned stream is gone with its session.
-    ScriptedStream* connect() {
-      auto stream = std::make_unique<ScriptedStream>();
-      ScriptedStream* const raw = stream.get();
-      waiting.push_back(std::move(stream));
-      listener->deliver_ready();
-      return raw;
-    }
-  };
-  explicit ScriptedListener(Queue& queue) : queue_(queue) { queue_.listener = this; }
-  ~ScriptedListener() override { queue_.closed = true; }
-  Result<Accepted> accept() override {
-    ++queue_.attempts;
-    if (queue_.failure) return fail(*queue_.failure);
-    if (queue_.waiting.empty()) {
-      ready_ = false;
-      return fail(ErrorKind::would_block);
-    }
-    Accepted accepted{std::move(queue_.waiting.front()), *SocketAddress::parse("192.0.2.1:1000")};
-    queue_.waiting.pop_front();
-    return accepted;
-  }
-  [[nodiscard]] SocketAddress local_address() const override { return {}; }
-
- private:
-  Queue& queue_;
-};
 
 // Answers with "<method> <path>;" unless told to do otherwise.
 class Recorder final : public ExchangeHandler {
@@ -108,7 +73,7 @@ struct FrontendTest : ::testing::Test {
   bool done = false;  // of a drain
   Frontend frontend{scheduler, scratch, metrics, recorder, limits};
 
-  FrontendTest() { frontend.listen(std::make_unique<ScriptedListener>(queue), StatusPages::off); }
+  FrontendTest() { frontend.listen(std::make_unique<ScriptedListener>(queue), {}); }
   ~FrontendTest() override {
     frontend.drain([] {});
     frontend.abort();
@@ -435,7 +400,7 @@ TEST_F(FrontendTest, what_waits_to_be_accepted_is_left_to_who_has_the_socket_too
 
 TEST_F(FrontendTest, all_listeners_of_one_number_stop) {
   ScriptedListener::Queue second;
-  frontend.listen(std::make_unique<ScriptedListener>(second), StatusPages::off);
+  frontend.listen(std::make_unique<ScriptedListener>(second), {});
   turn(scheduler);
   frontend.stop_listening(0);
   turn(scheduler);

@@ -90,6 +90,53 @@ TEST_F(Leases, a_server_that_renews_stays) {
   EXPECT_EQ(registry.next_expiry(), now + 30s);
 }
 
+TEST_F(Leases, one_that_will_never_renew_lasts) {
+  ASSERT_TRUE(registry.announce_lasting("app", server("x", "10.0.0.1"), "token", moment()));
+  EXPECT_TRUE(at("x").lease->lasting);
+  EXPECT_EQ(registry.next_expiry(), never);
+  later(1000h);
+  EXPECT_TRUE(expire().empty());
+  restart();
+  EXPECT_TRUE(at("x").lease->lasting);
+  EXPECT_EQ(at("x").lease->owner, "token");
+  later(1000h);
+  EXPECT_TRUE(expire().empty());
+}
+
+TEST_F(Leases, one_that_lasts_gives_way_to_another_that_announces_itself_under_its_id) {
+  ASSERT_TRUE(registry.announce_lasting("app", server("x", "10.0.0.1"), "token", moment()));
+  ASSERT_TRUE(registry.announce_lasting("app", server("y", "10.0.0.2"), "token", moment()));
+  const auto again = registry.announce_lasting("app", server("x", "10.0.0.3"), "token", moment());
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(at("x").options.host, "10.0.0.3");
+  const auto servers = registry.servers("app");
+  ASSERT_EQ(servers.size(), 3U);
+  EXPECT_EQ(servers[1].options.id, "x") << "in the place of the one before";
+  EXPECT_EQ(registry.announce_lasting("app", server("x", "10.0.0.4"), "other", moment()).error().kind, Kind::not_owner);
+  EXPECT_EQ(registry.announce_lasting("app", server("x", "192.0.2.1"), "token", moment()).error().kind, Kind::not_allowed);
+}
+
+TEST_F(Leases, one_that_lasts_may_begin_to_renew) {
+  ASSERT_TRUE(registry.announce_lasting("app", server("x", "10.0.0.1"), "token", moment()));
+  EXPECT_EQ(announce(server("x", "10.0.0.1"))->effect, Effect::changed);
+  later(30s);
+  EXPECT_EQ(expire(), Ids{"x"});
+}
+
+TEST_F(Leases, servers_are_in_the_order_in_which_they_came) {
+  for (const char* const id : {"c", "a", "b"}) enter(server(id, "10.0.0." + std::to_string(id[0])));
+  const auto order = [this] {
+    Ids ids;
+    for (const WantedServer& one : registry.servers("app")) ids.push_back(one.options.id);
+    return ids;
+  };
+  EXPECT_EQ(order(), (Ids{"fixed", "c", "a", "b"}));
+  ASSERT_TRUE(registry.change("app", "c", {.weight = 7}, {}));
+  EXPECT_EQ(order(), (Ids{"fixed", "c", "a", "b"}));
+  restart();
+  EXPECT_EQ(order(), (Ids{"fixed", "c", "a", "b"}));
+}
+
 TEST_F(Leases, a_server_that_falls_silent_goes) {
   enter(server("x", "10.0.0.1"));
   later(30s - 1ns);
