@@ -57,7 +57,14 @@ bool HttpProxy::is_repeatable(const Trip& trip) const {
 
 Result<void> HttpProxy::take_place(Trip& trip, const PickRequest& request, PoolView::Turn turn) {
   auto place = trip.pool->take(request, scheduler_.now(), turn);
-  if (!place) return fail(place.error() == NoPlace::full ? ErrorKind::overloaded : ErrorKind::no_server);
+  if (!place) {
+    switch (place.error()) {
+      case NoPlace::full: return fail(ErrorKind::overloaded);
+      case NoPlace::no_server:
+      case NoPlace::unmet:
+      case NoPlace::outdated: return fail(ErrorKind::no_server);
+    }
+  }
   trip.place = std::move(*place);
   return {};
 }
@@ -74,7 +81,7 @@ Task<Result<void>> HttpProxy::wait_for_place(Trip& trip) {
   }
   request.tried = std::span(reached).first(reached_count);
   using Takes = WaitQueue::Ticket::Takes;
-  WaitQueue::Ticket ticket = trip.pool->ticket(reached_count == 0 ? Takes::any_place : Takes::some_places);
+  WaitQueue::Ticket ticket = trip.pool->ticket(reached_count == 0 ? Takes::any_place : Takes::some_places, request.demand);
   const WaitQueue::Entry entry = queue.enter(ticket);
   if (entry == WaitQueue::Entry::full) {
     metrics_.hit(Limit::queue_max);
