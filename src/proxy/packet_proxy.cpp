@@ -195,7 +195,7 @@ Task<Result<void>> PacketProxy::take_place(Trip& trip) {
 Task<Result<void>> PacketProxy::wait_for_place(Trip& trip, PickRequest request) {
   WaitQueue& queue = trip.pool->pool().queue();
   using Takes = WaitQueue::Ticket::Takes;
-  WaitQueue::Ticket ticket = trip.pool->ticket(request.tried.empty() ? Takes::any_place : Takes::some_places);
+  WaitQueue::Ticket ticket = trip.pool->ticket(request.tried.empty() ? Takes::any_place : Takes::some_places, request.demand);
   const WaitQueue::Entry entry = queue.enter(ticket);
   if (entry == WaitQueue::Entry::full) {
     metrics_.hit(Limit::queue_max);

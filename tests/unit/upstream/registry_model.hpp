@@ -46,8 +46,8 @@ struct Pool {
   bool configured = false;
   std::optional<RegistrationOptions> registration{};
   std::vector<ServerOptions> base{};
-  std::vector<Row> changed{};  // configured ones
-  std::vector<Row> added{};
+  std::vector<Row> changed{};                            // configured ones
+  std::vector<Row> added{};                              // in the order in which they came
   std::vector<std::pair<std::string, Instant>> ended{};  // ids of leases that ran out, and until when that counts
 
   static Row* find(std::vector<Row>& rows, const std::string& id) {
@@ -73,7 +73,6 @@ struct Pool {
       if (row == nullptr) servers.push_back({.options = options});
       if (row != nullptr && !row->removed) servers.push_back(row->server);
     }
-    std::ranges::sort(added, {}, [](const Row& row) { return row.server.options.id; });
     for (const Row& row : added) servers.push_back(row.server);
     return servers;
   }
@@ -96,8 +95,11 @@ struct Pool {
   void store(const WantedServer& server) {
     const std::string id = server.options.id;
     if (server.origin != Origin::configuration) {
-      drop(added, id);
-      added.push_back({.server = server});
+      if (Row* const known = find(added, id)) {
+        known->server = server;
+      } else {
+        added.push_back({.server = server});
+      }
       forget_ended(id);
       return;
     }
