@@ -41,6 +41,13 @@ class IntrusiveList {
   void push_front(T& element) { insert_before(*head_.next, element); }
   [[nodiscard]] T* front() { return empty() ? nullptr : static_cast<T*>(head_.next); }
   [[nodiscard]] T* back() { return empty() ? nullptr : static_cast<T*>(head_.previous); }
+  // Before the first of which `is_later` is true.
+  template <typename IsLater>
+  void insert_before_first(T& element, const IsLater& is_later) {
+    ListLink* link = head_.next;
+    while (link != &head_ && !is_later(*static_cast<const T*>(link))) link = link->next;
+    insert_before(*link, element);
+  }
   T* pop_front() {
     T* first = front();
     if (first != nullptr) first->ListLink::unlink();

@@ -74,7 +74,7 @@ Task<Result<void>> HttpProxy::wait_for_place(Trip& trip) {
   }
   request.tried = std::span(reached).first(reached_count);
   using Takes = WaitQueue::Ticket::Takes;
-  WaitQueue::Ticket ticket = trip.pool->ticket(reached_count == 0 ? Takes::any_place : Takes::some_places);
+  WaitQueue::Ticket ticket = trip.pool->ticket(reached_count == 0 ? Takes::any_place : Takes::some_places, request.demand);
   const WaitQueue::Entry entry = queue.enter(ticket);
   if (entry == WaitQueue::Entry::full) {
     metrics_.hit(Limit::queue_max);

@@ -3,8 +3,12 @@
 // value.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "decide/balance/hash.hpp"
@@ -28,13 +32,36 @@ struct Tier {
   std::shared_ptr<const balance::MaglevTable> by_key;
 };
 
+// What goes on from one value to the next, for all workers.
+struct GroupState {
+  // Where round robin and ties go on: one for all workers, so that picks alternate over the whole process.
+  alignas(64) std::atomic<std::uint64_t> cursor{0};
+  // When the next pause of one of its servers ends.
+  alignas(64) std::atomic<std::int64_t> next_probe_ns{INT64_MAX};
+};
+
+// Servers of which any may serve a request: those that make one promise or, where the pool has no policy, all.
+struct Group {
+  std::string promise{};  // "" where the pool has no policy
+  std::shared_ptr<GroupState> state{};
+  Tier primary{};
+  Tier backup{};
+};
+
 struct Members {
   std::shared_ptr<const PoolOptions> options;
   std::vector<std::shared_ptr<Server>> servers;  // all of them; keeps those of the tiers alive
   std::shared_ptr<const Sessions> sessions;      // nullptr: not sticky
-  bool limited = false;                          // there is some limit on the number of exchanges
-  Tier primary;
-  Tier backup;
+  bool has_policy = false;
+  // One of all servers or, where the pool has a policy, one for each value that is promised, by the bytes of it. A server is in the
+  // groups of all its promises; one without any is in none.
+  std::vector<Group> groups;
+
+  // nullptr: nobody promises that.
+  [[nodiscard]] const Group* find(std::string_view promise) const {
+    const auto found = std::ranges::lower_bound(groups, promise, {}, &Group::promise);
+    return found == groups.end() || found->promise != promise ? nullptr : &*found;
+  }
 };
 
 }  // namespace steelyard

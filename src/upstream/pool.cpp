@@ -2,6 +2,7 @@
 #include "upstream/pool.hpp"
 
 #include <algorithm>
+#include <map>
 #include <unordered_set>
 #include <utility>
 
@@ -34,22 +35,24 @@ Pool::Pool(PoolOptions options, std::span<const SocketAddress> addresses, std::u
 void Pool::configure(PoolOptions options, std::span<const PoolServer> wanted, const Moment& at) {
   const std::lock_guard lock(mutex_);
   limited_.store(has_limits(options, wanted), std::memory_order_relaxed);
-  queue_.set_max(options.queue.queue_max);
+  queue_.set_limits(options.queue.queue_max, options.queue.active_max);
   const bool begins = !options_ || servers_.empty();
   options_ = std::make_shared<const PoolOptions>(std::move(options));
   std::vector<std::shared_ptr<Server>> servers;
   std::vector<std::shared_ptr<Server>> added;
   const KnownServers known = known_locked();
   for (const PoolServer& each : wanted) {
-    std::shared_ptr<Server> server = take_known_locked(each, known);
+    policy::Promises promises = promises_of(each.options);
+    std::shared_ptr<Server> server = take_known_locked(each, promises, known);
     const std::uint32_t active_max = each.options.active_max.value_or(options_->queue.per_server_max);
     if (server) {
       server->change(each.options, active_max);
     } else {
-      server = std::make_shared<Server>(each.options, each.address, active_max, workers_);
+      server = std::make_shared<Server>(each.options, each.address, active_max, workers_, std::move(promises));
       if (options_->health && options_->health->before_traffic) server->hold(Hold::unchecked, "not checked yet", at.unix_s);
       added.push_back(server);
     }
+    continue_counts(*server, known);
     servers.push_back(std::move(server));
   }
   const auto previous = std::exchange(servers_, std::move(servers));
@@ -80,6 +83,13 @@ void Pool::configure(PoolOptions options, std::span<const PoolServer> wanted, co
   for (const auto& server : previous) {
     if (!stay.contains(server.get())) remove_locked(server, at);
   }
+  find_next_probe_locked();
+}
+
+policy::Promises Pool::promises_of(const ServerOptions& server) const {
+  if (!options_->policy) return {};
+  const auto label = server.labels.find(options_->policy->label);
+  return label == server.labels.end() ? policy::Promises{} : policy::Promises(label->first, label->second);
 }
 
 Pool::KnownServers Pool::known_locked() const {
@@ -90,9 +100,10 @@ Pool::KnownServers Pool::known_locked() const {
 }
 
 // The object that stands for it already, be it one that was about to leave.
-std::shared_ptr<Server> Pool::take_known_locked(const PoolServer& wanted, const KnownServers& known) {
+std::shared_ptr<Server> Pool::take_known_locked(const PoolServer& wanted, const policy::Promises& promises, const KnownServers& known) {
   const auto [begin, end] = known.equal_range(wanted.options.id);
-  const auto found = std::find_if(begin, end, [&](const auto& each) { return each.second->address == wanted.address; });
+  const auto is_it = [&](const auto& each) { return each.second->address == wanted.address && each.second->promises == promises; };
+  const auto found = std::find_if(begin, end, is_it);
   if (found == end) return nullptr;
   const std::shared_ptr<Server>& server = found->second;
   if (server->removed()) {
@@ -103,11 +114,20 @@ std::shared_ptr<Server> Pool::take_known_locked(const PoolServer& wanted, const 
   return server;
 }
 
+// Those of who was in its place until now, and promised something else.
+void Pool::continue_counts(Server& server, const KnownServers& known) {
+  const auto [begin, end] = known.equal_range(server.id);
+  const auto before = std::find_if(begin, end, [&](const auto& each) {
+    const Server& other = *each.second;
+    return &other != &server && other.address == server.address && !other.removed();
+  });
+  if (before != end) server.take_over_counts(*before->second);
+}
+
 void Pool::remove_locked(const std::shared_ptr<Server>& server, const Moment& at) {
   server->set_removed(true);
   server->hold(Hold::drained, "it has been removed", at.unix_s);
   std::erase_if(pauses_, [&](const Pause& pause) { return pause.server == server.get(); });
-  find_next_probe_locked();
   leaving_.push_back(server);
   if (options_->drain != Duration::max()) deadlines_.push_back({server, at.now + options_->drain});
 }
@@ -154,26 +174,44 @@ void Pool::let_go_locked() {
 // Turns, tables and counts are worked out anew; who waits for a place may find one now.
 void Pool::rebuild_locked() {
   auto members = std::make_shared<Members>();
-  const Members* const before = tables_stale_ ? nullptr : members_.get();
   members->options = options_;
   members->servers = servers_;
   members->sessions = sessions_;
-  members->primary = make_tier(false, before != nullptr ? &before->primary : nullptr);
-  members->backup = make_tier(true, before != nullptr ? &before->backup : nullptr);
+  members->has_policy = options_->policy.has_value();
+  members->groups = make_groups_locked();
   members_ = std::move(members);
   changed_ = tables_stale_ = false;
   version_.fetch_add(1, std::memory_order_release);
   queue_.grant_all();
 }
 
-Tier Pool::make_tier(bool backup, const Tier* before) const {
+std::vector<Group> Pool::make_groups_locked() const {
+  std::map<std::string_view, std::vector<Server*>> promising;
+  if (!options_->policy) promising.emplace();
+  for (const auto& server : servers_) {
+    if (!options_->policy) promising[{}].push_back(server.get());
+    for (const std::string& promise : server->promises.values()) promising[promise].push_back(server.get());
+  }
+  std::vector<Group> groups;
+  for (const auto& [promise, servers] : promising) {
+    const Group* const before = members_ ? members_->find(promise) : nullptr;
+    const bool tables_hold = before != nullptr && !tables_stale_;
+    groups.push_back({.promise = std::string(promise),
+                      .state = before != nullptr ? before->state : std::make_shared<GroupState>(),
+                      .primary = make_tier(servers, false, tables_hold ? &before->primary : nullptr),
+                      .backup = make_tier(servers, true, tables_hold ? &before->backup : nullptr)});
+  }
+  return groups;
+}
+
+Tier Pool::make_tier(std::span<Server* const> servers, bool backup, const Tier* before) const {
   Tier tier;
   std::vector<std::uint32_t> weights;
   std::vector<balance::HashedServer> hashed;
-  for (const auto& server : servers_) {
+  for (Server* const server : servers) {
     if (server->backup() != backup || server->weight() == 0) continue;
     const bool takes = server->takes_traffic();
-    tier.servers.push_back(server.get());
+    tier.servers.push_back(server);
     weights.push_back(takes ? server->weight() : 0);
     hashed.push_back({server->id_hash, server->weight()});
     if (takes) tier.weight_sum += server->weight();
@@ -197,7 +235,7 @@ void Pool::publish_changes(Instant now) {
     if (changed_) rebuild_locked();
     if (!leaving_.empty()) let_go_locked();
   }
-  if (queue_.busy() && now.ns >= next_probe_ns_.load(std::memory_order_relaxed)) queue_.grant_one();
+  if (queue_.busy() && now.ns >= next_probe_ns_.load(std::memory_order_relaxed)) queue_.grant_each();
 }
 
 retry::Recent Pool::recent(std::int64_t second) const {
@@ -210,6 +248,12 @@ std::uint64_t Pool::active() const {
   std::int64_t active = 0;
   for (std::uint32_t i = 0; i < workers_; ++i) active += shards_[i].active.value();
   return static_cast<std::uint64_t>(std::max<std::int64_t>(active, 0));
+}
+
+std::uint64_t Pool::broken_promises() const {
+  std::uint64_t broken = 0;
+  for (std::uint32_t i = 0; i < workers_; ++i) broken += shards_[i].broken_promises.value();
+  return broken;
 }
 
 bool Pool::begin_exchange(std::uint32_t active_max) {

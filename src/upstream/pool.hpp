@@ -30,7 +30,8 @@ namespace steelyard {
 // What one worker counts for one pool.
 struct alignas(64) PoolShard {
   retry::RequestWindow window;
-  Gauge active;  // exchanges under way
+  Gauge active;             // exchanges under way
+  Counter broken_promises;  // see Pool::broken_promises()
 };
 
 // What the checks say of a server by now.
@@ -54,8 +55,9 @@ class Pool {
   // With options.servers, which are at `addresses`.
   Pool(PoolOptions options, std::span<const SocketAddress> addresses, std::uint32_t workers);
 
-  // What it is from now on. A server that it has already, by id and address, stays the same object with all that is known of it. One
-  // that is not among them is removed: nothing new begins there, and what is under way may take options.drain. From the control thread.
+  // What it is from now on. A server that it has already, by id, address and promises, stays the same object with all that is known of
+  // it. Where only its promises are others, a new one counts on from what it has counted. One that is not among them is removed: nothing
+  // new begins there, and what is under way may take options.drain. From the control thread.
   void configure(PoolOptions options, std::span<const PoolServer> servers, const Moment& at);
 
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -91,10 +93,11 @@ class Pool {
   // `outliers`: by which rules. `asked`: the try was made to find out how the server is.
   void on_try(Server& server, const TryResult& result, const std::optional<OutlierOptions>& outliers, bool asked, const Moment& at);
   void on_unreachable(Server& server, std::string_view why, const Moment& at);
-  // A server whose pause is over, for this request to find out how it is; nullptr: none. A request that may be repeated is
-  // preferred, because it loses nothing by a failure.
-  std::shared_ptr<Server> claim_probe(bool repeatable, Instant now) {
-    return now.ns < next_probe_ns_.load(std::memory_order_relaxed) ? nullptr : claim_due_probe(repeatable, now);
+  // A server of `group` whose pause is over, for this request to find out how it is; nullptr: none. It promises what is demanded. A
+  // request that may be repeated is preferred, because it loses nothing by a failure.
+  using Demand = std::optional<policy::Demand>;
+  std::shared_ptr<Server> claim_probe(const Group& group, const Demand& demand, bool repeatable, Instant now) {
+    return now.ns < group.state->next_probe_ns.load(std::memory_order_relaxed) ? nullptr : claim_due_probe(demand, repeatable, now);
   }
 
   [[nodiscard]] PoolShard& shard(std::uint32_t worker) { return shards_[worker]; }
@@ -104,8 +107,9 @@ class Pool {
   // Of the time that good answers take, from the try's start to the answer's head.
   [[nodiscard]] retry::Quantile& answer_time_p95() { return answer_time_p95_; }
 
-  // Where round robin and ties go on: one for all workers, so that picks alternate over the whole process.
-  std::atomic<std::uint64_t>& cursor() { return cursor_; }
+  // Choices that the last look refused, because the server did not promise what the request demanded. There must never be one.
+  [[nodiscard]] std::uint64_t broken_promises() const;
+
   WaitQueue& queue() { return queue_; }
   [[nodiscard]] std::uint32_t queued() const { return queue_.size(); }
   // Whether there is any limit on the number of exchanges.
@@ -129,7 +133,7 @@ class Pool {
     Instant at;
   };
 
-  std::shared_ptr<Server> claim_due_probe(bool repeatable, Instant now);
+  std::shared_ptr<Server> claim_due_probe(const Demand& demand, bool repeatable, Instant now);
   [[nodiscard]] static bool may_hold_locked(const Server& server);
   [[nodiscard]] bool may_eject_locked() const;
   void eject_locked(Server& server, const std::string& reason, const Moment& at);
@@ -144,12 +148,15 @@ class Pool {
   void release_drain_locked(Server& server, Hold hold, std::string_view reason, const Moment& at);
   using KnownServers = std::unordered_multimap<std::string_view, std::shared_ptr<Server>>;  // by id
   [[nodiscard]] KnownServers known_locked() const;
-  std::shared_ptr<Server> take_known_locked(const PoolServer& wanted, const KnownServers& known);
+  [[nodiscard]] policy::Promises promises_of(const ServerOptions& server) const;
+  std::shared_ptr<Server> take_known_locked(const PoolServer& wanted, const policy::Promises& promises, const KnownServers& known);
+  static void continue_counts(Server& server, const KnownServers& known);
   void remove_locked(const std::shared_ptr<Server>& server, const Moment& at);
   void force_locked(Server& server, ForcedHealth forced, const Moment& at);
   void let_go_locked();
   void rebuild_locked();
-  Tier make_tier(bool backup, const Tier* before) const;
+  [[nodiscard]] std::vector<Group> make_groups_locked() const;
+  [[nodiscard]] Tier make_tier(std::span<Server* const> servers, bool backup, const Tier* before) const;
   void say(LogLevel level, const Server& server, std::string_view what, std::string_view reason) const;
 
   const std::string name_;
@@ -167,11 +174,10 @@ class Pool {
   bool tables_stale_ = true;  // those of the hashes: who is in the pool has changed
   std::atomic<std::uint64_t> version_{0};
   std::atomic<bool> limited_{false};
-  WaitQueue queue_;
-  retry::Quantile answer_time_p95_{0.95};
   std::atomic<std::uint32_t> active_{0};  // of those that began under a limit
-  alignas(64) std::atomic<std::uint64_t> cursor_{0};
-  alignas(64) std::atomic<std::int64_t> next_probe_ns_{INT64_MAX};
+  WaitQueue queue_{active_};
+  retry::Quantile answer_time_p95_{0.95};
+  alignas(64) std::atomic<std::int64_t> next_probe_ns_{INT64_MAX};  // of all groups
 };
 
 }  // namespace steelyard

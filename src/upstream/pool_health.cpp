@@ -1,5 +1,6 @@
 // What checks, operators and tries make of a pool's servers: who takes no traffic, for how long, and who comes back how.
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "decide/health/ejection.hpp"
@@ -194,16 +195,20 @@ void Pool::end_pause_locked(Server& server, std::string_view why, const Moment& 
   }
   changed_ = true;
   // Where it is the only one, nobody has a turn until it has.
-  if (members_->primary.weight_sum == 0) rebuild_locked();
+  const auto waits_for_it = [&](const Group& group) {
+    return group.primary.weight_sum == 0 && (!members_->has_policy || server.promise(group.promise));
+  };
+  if (std::ranges::any_of(members_->groups, waits_for_it)) rebuild_locked();
   say(LogLevel::info, server, "is back", why);
 }
 
-std::shared_ptr<Server> Pool::claim_due_probe(bool repeatable, Instant now) {
+std::shared_ptr<Server> Pool::claim_due_probe(const Demand& demand, bool repeatable, Instant now) {
   // Whoever has the lock may be about to claim it: this request is better served elsewhere than kept waiting.
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock) return nullptr;
   for (Pause& pause : pauses_) {
     if (now < pause.ends + (repeatable ? Duration{0} : patience) || pause.server->held(static_cast<Holds>(~passive_holds))) continue;
+    if (demand && !pause.server->promises.meet(*demand)) continue;
     pause.probing = true;
     pause.ends = now + pause.length;
     find_next_probe_locked();
@@ -214,16 +219,29 @@ std::shared_ptr<Server> Pool::claim_due_probe(bool repeatable, Instant now) {
 
 void Pool::find_next_probe_locked() {
   Instant next = never;
+  std::map<std::string_view, Instant> next_of;  // by promise
   for (const Pause& pause : pauses_) {
-    if (!pause.server->held(static_cast<Holds>(~passive_holds))) next = std::min(next, pause.ends);
+    if (pause.server->held(static_cast<Holds>(~passive_holds))) continue;
+    next = std::min(next, pause.ends);
+    for (const std::string& promise : pause.server->promises.values()) {
+      Instant& first = next_of.try_emplace(promise, never).first->second;
+      first = std::min(first, pause.ends);
+    }
   }
   next_probe_ns_.store(next.ns, std::memory_order_relaxed);
+  for (const Group& group : members_->groups) {
+    const auto known = next_of.find(group.promise);
+    const Instant of_group = !members_->has_policy ? next : known == next_of.end() ? never : known->second;
+    group.state->next_probe_ns.store(of_group.ns, std::memory_order_relaxed);
+  }
 }
 
-// Beside servers that are warm. Alone it has to take what comes.
+// Beside servers that are warm, and may have the same requests. Alone it has to take what comes.
 void Pool::begin_slow_start_locked(Server& server, Instant now) {
   if (options_->slow_start.window == Duration{0}) return;
-  const bool alone = std::ranges::none_of(servers_, [&](const auto& other) { return other.get() != &server && other->takes_traffic(); });
+  const bool alone = std::ranges::none_of(servers_, [&](const auto& other) {
+    return other.get() != &server && other->takes_traffic() && (!options_->policy || server.promises.overlap(other->promises));
+  });
   if (!alone) server.load.warm_since_ns.store(now.ns, std::memory_order_relaxed);
 }
 

@@ -26,6 +26,12 @@ double share_of(Server& server, Instant now, const balance::SlowStartOptions& op
   return share;
 }
 
+std::uint64_t active_in(const Tier& tier) {
+  std::uint64_t active = 0;
+  for (const Server* const server : tier.servers) active += server->load.active.load(std::memory_order_relaxed);
+  return active;
+}
+
 bool is_one_of(std::span<Server* const> servers, const Server* server) { return std::ranges::find(servers, server) != servers.end(); }
 
 }  // namespace
@@ -87,11 +93,19 @@ PoolView::PoolView(Pool& pool, Connector& connector, PoolShard& shard, std::uint
 
 std::expected<Place, NoPlace> PoolView::take(const PickRequest& request, Instant now, Turn turn) {
   refresh();
+  const auto group = group_of(request);
+  if (!group) return std::unexpected(group.error());
   const std::uint32_t active_max = options().queue.active_max;
   const bool in_pool = active_max != active_unlimited;
-  const bool overtakes = turn == Turn::none && pool_.limited() && pool_.queue().comes_first();
+  const bool overtakes = turn == Turn::none && pool_.limited() && pool_.queue().comes_first(request.demand);
   if (overtakes || (in_pool && !pool_.begin_exchange(active_max))) return std::unexpected(NoPlace::full);
-  Search search{request, now};
+  Search search{request, now, *group};
+  auto place = search_place(search, in_pool);
+  if (!place && in_pool) pool_.end_exchange();
+  return place;
+}
+
+std::expected<Place, NoPlace> PoolView::search_place(Search& search, bool in_pool) {
   for (;;) {
     Choice choice = Choice::algorithm;
     Server* const server = choose(search, choice);
@@ -100,49 +114,85 @@ std::expected<Place, NoPlace> PoolView::take(const PickRequest& request, Instant
       std::atomic_thread_fence(std::memory_order_acquire);
       if (pool_.version() == version_) break;
       refresh();
+      const auto group = group_of(search.request);
+      if (!group) return std::unexpected(group.error());
+      search.group = *group;
       continue;
+    }
+    // Whatever led here, nobody has a place at a server that does not promise what is demanded.
+    if (!meets(*server, search.request)) {
+      shard_.broken_promises.add();
+      return std::unexpected(NoPlace::no_server);
     }
     // Another worker may have taken its last place since: then it is seen to be full.
     if (!server->begin_exchange()) continue;
     shard_.active.add();
     return Place(*this, *server, choice, in_pool);
   }
-  if (in_pool) pool_.end_exchange();
   return std::unexpected(search.full ? NoPlace::full : NoPlace::no_server);
 }
 
+// Without a policy, all servers. A request that was read under another policy than the pool has now is not to be served by guess.
+std::expected<const Group*, NoPlace> PoolView::group_of(const PickRequest& request) const {
+  if (!members_->has_policy && !request.demand) [[likely]]
+    return &members_->groups.front();
+  if (!members_->has_policy || !request.demand || request.demand->label != options().policy->label) {
+    return std::unexpected(NoPlace::outdated);
+  }
+  const Group* const group = members_->find(request.demand->value);
+  if (group == nullptr) return std::unexpected(NoPlace::unmet);
+  return group;
+}
+
+PoolView::GroupMemory& PoolView::memory_of(const Group& group) {
+  std::unique_ptr<GroupMemory>& memory = memories_[static_cast<std::size_t>(&group - members_->groups.data())];
+  if (!memory) memory = std::make_unique<GroupMemory>();
+  return *memory;
+}
+
+// Whom a freed place is for is read from the server, which may be gone as soon as nothing is under way there.
 void PoolView::end_exchange(Server& server, bool in_pool) {
+  const bool kept = pool_.limited() && !server.promises.empty();
+  const std::shared_ptr<const Server> keeper = kept ? server.shared_from_this() : nullptr;
   server.end_exchange();
   shard_.active.subtract();
   if (in_pool) pool_.end_exchange();
-  if (pool_.limited() && pool_.queue().busy()) pool_.queue().grant_one();
+  if (!pool_.limited() || !pool_.queue().busy()) return;
+  pool_.queue().on_place_free(kept ? std::span(server.promises.kinds()) : std::span<const policy::Kind>{});
 }
 
 Server* PoolView::choose(Search& search, Choice& choice) {
   const PickRequest& request = search.request;
-  if (Server* const server = request.session; server != nullptr && keeps_session(*server) && !is_one_of(request.tried, server)) {
+  const Group& group = *search.group;
+  if (Server* const server = request.session;
+      server != nullptr && keeps_session(*server) && meets(*server, request) && !is_one_of(request.tried, server)) {
     choice = Choice::session;
     if (!server->full()) return server;
   }
   // A second try is there to succeed, not to find out.
   if (request.tried.empty()) {
     choice = Choice::probe;
-    search.probe = pool_.claim_probe(request.repeatable, search.now);
+    search.probe = pool_.claim_probe(group, request.demand, request.repeatable, search.now);
     if (search.probe && !search.probe->full()) return search.probe.get();
   }
   choice = Choice::algorithm;
-  if (Server* const server = choose_in(members_->primary, primary_, search)) return server;
+  GroupMemory& memory = memory_of(group);
+  if (Server* const server = choose_in(group.primary, memory.primary, search)) return server;
   if (search.full) return nullptr;
-  if (Server* const server = choose_in(members_->backup, backup_, search)) return server;
+  if (Server* const server = choose_in(group.backup, memory.backup, search)) return server;
   if (search.full) return nullptr;
-
   choice = Choice::last_resort;
+  return choose_last_resort(search);
+}
+
+Server* PoolView::choose_last_resort(Search& search) {
+  const Group& group = *search.group;
   search.passed_over = static_cast<Holds>(~passive_holds);
-  if (Server* const server = first_allowed(members_->primary, search)) return server;
-  if (Server* const server = first_allowed(members_->backup, search)) return server;
+  if (Server* const server = first_allowed(group.primary, search)) return server;
+  if (Server* const server = first_allowed(group.backup, search)) return server;
   if (options().when_all_down == WhenAllDown::refuse) return nullptr;
   search.passed_over = drain_holds | bit(Hold::forced_down);
-  return first_allowed(members_->primary, search);
+  return first_allowed(group.primary, search);
 }
 
 // By the pool's algorithm. A server in slow start gives back a part of its turns, as long as there is somebody else.
@@ -159,14 +209,15 @@ Server* PoolView::choose_in(const Tier& tier, Memory& memory, Search& search) {
 }
 
 std::optional<std::size_t> PoolView::run_algorithm(const Tier& tier, Memory& memory, const TierView& view, const Search& search) {
-  std::atomic<std::uint64_t>& cursor = search.request.tried.empty() ? pool_.cursor() : retry_cursor_;
+  std::atomic<std::uint64_t>& cursor = search.request.tried.empty() ? search.group->state->cursor : retry_cursor_;
   switch (options().algorithm) {
     case Algorithm::adaptive: return balance::pick_adaptive(tier.schedule, prng_, memory.adaptive, view, search.now);
     case Algorithm::round_robin: return balance::pick_round_robin(tier.schedule, cursor, view);
     case Algorithm::least_connections: return balance::pick_least_connections(tier.schedule, cursor, memory.least_connections, view);
     case Algorithm::ip_hash: return balance::pick_ip_hash(*tier.by_client, search.request.key_hash, view);
     case Algorithm::hash: {
-      const balance::LoadBound bound{pool_.active(), tier.weight_sum * weight_unit, options().hash_load_max};
+      const std::uint64_t active = members_->has_policy ? active_in(tier) : pool_.active();
+      const balance::LoadBound bound{active, tier.weight_sum * weight_unit, options().hash_load_max};
       return balance::pick_hash(*tier.by_key, search.request.key_hash, bound, view);
     }
     case Algorithm::random: return balance::pick_random(tier.schedule, prng_, view);
@@ -196,7 +247,7 @@ bool PoolView::waits_for_warmth(Server& server, const Search& search) {
 Server* PoolView::first_allowed(const Tier& tier, Search& search) {
   if (tier.servers.empty() || (tier.askable == 0 && search.passed_over == static_cast<Holds>(~passive_holds))) return nullptr;
   const TierView view(tier, search, options().slow_start);
-  std::size_t at = pool_.cursor().fetch_add(1, std::memory_order_relaxed) % tier.servers.size();
+  std::size_t at = search.group->state->cursor.fetch_add(1, std::memory_order_relaxed) % tier.servers.size();
   for (std::size_t looked_at = 0; looked_at < tier.servers.size(); ++looked_at) {
     if (view.may_take(at)) return tier.servers[at];
     at = at + 1 == tier.servers.size() ? 0 : at + 1;
@@ -221,8 +272,15 @@ bool PoolView::charge_retry(Instant now) {
 void PoolView::refresh() {
   const std::uint64_t version = pool_.version();
   if (version == version_) return;
-  members_ = pool_.members();
+  const auto before = std::exchange(members_, pool_.members());
   version_ = version;
+  // What is remembered of a group goes on under the same promise.
+  auto memories = std::exchange(memories_, {});
+  memories_.resize(members_->groups.size());
+  for (std::size_t i = 0; i < memories_.size() && before; ++i) {
+    const Group* const known = before->find(members_->groups[i].promise);
+    if (known != nullptr) memories_[i] = std::move(memories[static_cast<std::size_t>(known - before->groups.data())]);
+  }
 }
 
 }  // namespace steelyard

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/prng.hpp"
 #include "decide/balance/adaptive.hpp"
@@ -93,7 +94,9 @@ class PoolView final : private WaitQueue::Worker {
   enum class Turn : bool { none, mine };
   std::expected<Place, NoPlace> take(const PickRequest& request, Instant now, Turn turn = Turn::none);
   // For requests that wait for a place here.
-  [[nodiscard]] WaitQueue::Ticket ticket(WaitQueue::Ticket::Takes takes) { return {pool_.queue(), *this, takes}; }
+  [[nodiscard]] WaitQueue::Ticket ticket(WaitQueue::Ticket::Takes takes, const std::optional<policy::Demand>& demand) {
+    return {pool_.queue(), *this, takes, demand ? policy::kind_of(demand->value) : policy::no_kind};
+  }
 
   // Whether a session may stay with its server, be that full just now or not.
   [[nodiscard]] bool keeps_session(const Server& server) const;
@@ -114,10 +117,15 @@ class PoolView final : private WaitQueue::Worker {
     balance::LeastConnectionsMemory least_connections;
     balance::AdaptiveMemory adaptive;
   };
+  struct GroupMemory {
+    Memory primary;
+    Memory backup;
+  };
   // One search for a server.
   struct Search {
     const PickRequest& request;
     Instant now;
+    const Group* group;  // who may serve it
     Holds passed_over = any_hold;
     Server* warming = nullptr;        // passed over, because it is not its turn yet
     std::shared_ptr<Server> probe{};  // the one that was claimed, which these members may not have
@@ -125,7 +133,14 @@ class PoolView final : private WaitQueue::Worker {
   };
 
   static std::int64_t second(Instant now) { return now.ns / 1'000'000'000; }
+  [[nodiscard]] std::expected<const Group*, NoPlace> group_of(const PickRequest& request) const;
+  [[nodiscard]] GroupMemory& memory_of(const Group& group);
+  std::expected<Place, NoPlace> search_place(Search& search, bool in_pool);
   Server* choose(Search& search, Choice& choice);
+  Server* choose_last_resort(Search& search);
+  [[nodiscard]] static bool meets(const Server& server, const PickRequest& request) {
+    return !request.demand || server.promises.meet(*request.demand);
+  }
   Server* choose_in(const Tier& tier, Memory& memory, Search& search);
   std::optional<std::size_t> run_algorithm(const Tier& tier, Memory& memory, const TierView& view, const Search& search);
   Server* first_allowed(const Tier& tier, Search& search);
@@ -140,9 +155,8 @@ class PoolView final : private WaitQueue::Worker {
   Prng prng_;
   std::uint64_t version_ = UINT64_MAX;
   std::shared_ptr<const Members> members_;
-  std::atomic<std::uint64_t> retry_cursor_;  // so that retries do not shift the turns of first tries
-  Memory primary_;
-  Memory backup_;
+  std::atomic<std::uint64_t> retry_cursor_;             // so that retries do not shift the turns of first tries
+  std::vector<std::unique_ptr<GroupMemory>> memories_;  // of the members' groups, in their order, as far as they were needed
 };
 
 inline void Place::give_up() {

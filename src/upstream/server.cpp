@@ -8,11 +8,23 @@
 
 namespace steelyard {
 
-Server::Server(const ServerOptions& options, const SocketAddress& resolved, std::uint32_t most, std::uint32_t workers)
+ServerCounts operator+(const ServerCounts& a, const ServerCounts& b) {
+  return {a.requests + b.requests, a.failures + b.failures, a.error_statuses + b.error_statuses,
+          a.connections_opened + b.connections_opened, a.connections_reused + b.connections_reused};
+}
+
+ServerCounts operator-(const ServerCounts& a, const ServerCounts& b) {
+  return {a.requests - b.requests, a.failures - b.failures, a.error_statuses - b.error_statuses,
+          a.connections_opened - b.connections_opened, a.connections_reused - b.connections_reused};
+}
+
+Server::Server(const ServerOptions& options, const SocketAddress& resolved, std::uint32_t most, std::uint32_t workers,
+               policy::Promises promised)
     : id(options.id),
       authority(fmt::format("{}:{}", options.host, options.port)),
       address(resolved),
       id_hash(balance::hash_id(options.id)),
+      promises(std::move(promised)),
       weight_(options.weight),
       active_max_(most),
       backup_(options.backup),
@@ -43,11 +55,13 @@ ServerTotals Server::totals() const {
 }
 
 ServerCounts Server::counts() const {
+  const ServerCounts own = own_counts();
+  const std::lock_guard lock(mutex_);
+  return earlier_ + taken_over_ + own;
+}
+
+ServerCounts Server::own_counts() const {
   ServerCounts counts;
-  {
-    const std::lock_guard lock(mutex_);
-    counts = earlier_;
-  }
   for (const ServerShard& shard : shards()) {
     counts.requests += shard.metrics.requests.value();
     counts.failures += shard.metrics.failures.value();
@@ -61,6 +75,14 @@ ServerCounts Server::counts() const {
 void Server::continue_from(const ServerCounts& earlier) {
   const std::lock_guard lock(mutex_);
   earlier_ = earlier;
+}
+
+void Server::take_over_counts(const Server& other) {
+  const ServerCounts theirs = other.own_counts();
+  const ServerCounts own = own_counts();  // where it was in that place before
+  const std::scoped_lock locks(mutex_, other.mutex_);
+  earlier_ = other.earlier_;
+  taken_over_ = other.taken_over_ + theirs - own;
 }
 
 bool Server::begin_exchange() {

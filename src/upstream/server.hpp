@@ -2,8 +2,8 @@
 // Pool, the members that it publishes and the connections to it; workers and the control thread meet in its atomics. What a worker
 // has of it for itself is in a ServerShard.
 //
-// It is one address under one id for all its life. A server that is removed lives on as long as anything is under way there: whoever
-// keeps it over a wait without an exchange counted there keeps a shared_ptr.
+// It is one address under one id for all its life, and promises the same. A server that is removed lives on as long as anything is
+// under way there: whoever keeps it over a wait without an exchange counted there keeps a shared_ptr.
 #pragma once
 
 #include <array>
@@ -21,6 +21,7 @@
 #include "base/time.hpp"
 #include "decide/balance/estimate.hpp"
 #include "decide/health/failure_streak.hpp"
+#include "decide/policy/promises.hpp"
 #include "net/address.hpp"
 #include "observe/counter.hpp"
 #include "upstream/options.hpp"
@@ -92,6 +93,9 @@ struct ServerCounts {
   std::uint64_t connections_opened = 0;
   std::uint64_t connections_reused = 0;
   friend bool operator==(const ServerCounts&, const ServerCounts&) = default;
+  // Each by itself, modulo 2^64.
+  friend ServerCounts operator+(const ServerCounts& a, const ServerCounts& b);
+  friend ServerCounts operator-(const ServerCounts& a, const ServerCounts& b);
 };
 
 // What all workers of this process together have counted.
@@ -102,13 +106,18 @@ struct ServerTotals {
 
 class Server : public std::enable_shared_from_this<Server> {
  public:
-  // `workers`: how many there are, each of which has a shard.
-  Server(const ServerOptions& options, const SocketAddress& address, std::uint32_t active_max, std::uint32_t workers);
+  // `workers`: how many there are, each of which has a shard. `promises`: by the pool's policy; none where it has no policy.
+  Server(const ServerOptions& options, const SocketAddress& address, std::uint32_t active_max, std::uint32_t workers,
+         policy::Promises promises = {});
 
   const std::string id;
   const std::string authority;  // "host:port" as configured
   const SocketAddress address;
   const std::uint64_t id_hash;
+  const policy::Promises promises;
+
+  // Its promise that is `value`, a text that lives as long as the server; nothing where it does not promise that.
+  [[nodiscard]] std::optional<std::string_view> promise(std::string_view value) const { return promises.find(value); }
 
   // What may change while it lives. change() is for Pool.
   void change(const ServerOptions& options, std::uint32_t active_max);
@@ -123,6 +132,8 @@ class Server : public std::enable_shared_from_this<Server> {
   [[nodiscard]] ServerCounts counts() const;
   // Counts on from what earlier processes have counted; again, when they have counted more.
   void continue_from(const ServerCounts& earlier);
+  // Takes the place of `other`, which was the same server for people: counts on from what that has counted until now.
+  void take_over_counts(const Server& other);
 
   // What every choice reads and every exchange writes: one cache line.
   struct alignas(64) Load {
@@ -178,6 +189,9 @@ class Server : public std::enable_shared_from_this<Server> {
   std::array<Standing::Note, hold_count> notes_;  // of the holds that there are
   Standing::Note well_;                           // why it takes traffic
   ServerCounts earlier_;
+  ServerCounts taken_over_;  // from others in its place, without what this one has counted itself
+
+  [[nodiscard]] ServerCounts own_counts() const;
 };
 
 }  // namespace steelyard

@@ -220,7 +220,7 @@ TEST_F(PoolChanges, tries_at_a_removed_server_leave_no_trace_in_the_pool) {
   view.refresh();
   pool.publish_changes(now);
   EXPECT_TRUE(pool.leaving().empty());
-  EXPECT_EQ(pool.claim_probe(true, now + 1h), nullptr);
+  EXPECT_EQ(pool.claim_probe(pool.members()->groups.front(), {}, true, now + 1h), nullptr);
 }
 
 TEST_F(PoolChanges, a_limit_that_comes_and_goes_counts_only_what_began_under_it) {

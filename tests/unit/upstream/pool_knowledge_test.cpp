@@ -41,7 +41,7 @@ TEST(PoolKnowledge, what_checks_have_found_holds_since_then_until_a_check_passes
   EXPECT_EQ(pools.at(1).health(), Health::healthy);
   EXPECT_EQ(pools.at(1).standing().since_unix_s, 1000);
   EXPECT_EQ(pools.at(2).standing().state, "draining");
-  EXPECT_EQ(pools.later.members()->primary.weight_sum, 2U) << "two take traffic";
+  EXPECT_EQ(pools.later.members()->groups.front().primary.weight_sum, 2U) << "two take traffic";
   pools.later.set_health(*pools.later.servers()[0], Health::healthy, "passed", late);
   EXPECT_TRUE(pools.at(0).takes_traffic());
 }
@@ -54,9 +54,9 @@ TEST(PoolKnowledge, an_ejected_server_comes_back_when_its_time_is_over) {
   EXPECT_EQ(pools.at(0).standing().state, "ejected");
   EXPECT_EQ(pools.at(0).ejections.load(), 1U);
   EXPECT_EQ(pools.at(1).standing().state, "unreachable");
-  EXPECT_EQ(pools.later.claim_probe(true, late.now).get(), &pools.at(1));
-  EXPECT_EQ(pools.later.claim_probe(true, late.now), nullptr);
-  EXPECT_EQ(pools.later.claim_probe(true, early.now + 61s).get(), &pools.at(0));
+  EXPECT_EQ(pools.later.claim_probe(pools.later.members()->groups.front(), {}, true, late.now).get(), &pools.at(1));
+  EXPECT_EQ(pools.later.claim_probe(pools.later.members()->groups.front(), {}, true, late.now), nullptr);
+  EXPECT_EQ(pools.later.claim_probe(pools.later.members()->groups.front(), {}, true, early.now + 61s).get(), &pools.at(0));
 }
 
 TEST(PoolKnowledge, without_checks_nothing_of_theirs_holds_a_server_for_ever) {
