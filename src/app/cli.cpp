@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/admin_commands.hpp"
+#include "app/audit_command.hpp"
 #include "app/backend_command.hpp"
 #include "app/commands.hpp"
 #include "app/load_command.hpp"
@@ -117,6 +118,7 @@ int run_command_line(int argc, char** argv) {
   add_events(app, exit_code);
   add_reload(app, exit_code);
   add_upgrade(app, exit_code);
+  add_audit(app, exit_code);
   if (const auto unknown = unknown_command(app, argc, argv)) {
     fmt::print(stderr, "{}", *unknown);
     return 2;

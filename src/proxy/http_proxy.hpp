@@ -197,6 +197,7 @@ class HttpProxy final : public ExchangeHandler {
   Task<Result<void>> try_server(Trip& trip, Freshness freshness);
   Result<void> build_request(Trip& trip);
   void append_chunks(Trip& trip, std::span<const char> rest);
+  Task<Result<void>> connect(Trip& trip);
   ServerConnectionPtr take_idle(Trip& trip);
   Task<void> upload_rest(Trip& trip, StreamWriter& to_server);
   Task<Result<void>> receive_and_pass_on(Trip& trip, StreamWriter& to_server);

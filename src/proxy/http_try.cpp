@@ -49,21 +49,9 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
 
   if (freshness == Freshness::reuse) trip.connection = take_idle(trip);
   if (!trip.connection) {
-    exchange.fiber.set_deadline(std::min(trip.try_start + trip.site().timeouts.connect, trip.total_deadline));
-    auto connected = co_await connections_.connect(server);
-    trip.connect_time = scheduler_.now() - trip.try_start;
-    if (!connected) {
-      server_metrics.failures.add();
-      Error error = connected.error();
-      if (error.kind == ErrorKind::timed_out) count_timeout(trip, Limit::connect_timeout);
-      if (!trip.pool->options().retries.on_connect) error.retry = Retry::never;
-      const Result<void> failed = std::unexpected(error);
-      report(trip, failed);
-      co_return failed;
-    }
-    trip.connection = std::move(*connected);
+    const auto connected = co_await connect(trip);
+    if (!connected) co_return connected;
   }
-
   // Where its labels have changed meanwhile, another object stands for that server now, and promises something else.
   if (trip.demanded && server.removed()) {
     trip.connection.reset();
@@ -109,6 +97,24 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
   result = std::unexpected(error);
   report(trip, result);
   co_return result;
+}
+
+Task<Result<void>> HttpProxy::connect(Trip& trip) {
+  Server& server = trip.server();
+  trip.exchange.fiber.set_deadline(std::min(trip.try_start + trip.site().timeouts.connect, trip.total_deadline));
+  auto connected = co_await connections_.connect(server);
+  trip.connect_time = scheduler_.now() - trip.try_start;
+  if (connected) {
+    trip.connection = std::move(*connected);
+    co_return Result<void>{};
+  }
+  connections_.metrics_of(server).failures.add();
+  Error error = connected.error();
+  if (error.kind == ErrorKind::timed_out) count_timeout(trip, Limit::connect_timeout);
+  if (!trip.pool->options().retries.on_connect) error.retry = Retry::never;
+  const Result<void> failed = std::unexpected(error);
+  report(trip, failed);
+  co_return failed;
 }
 
 // A kept connection. A request that must not be sent twice gets one only after a look at it: its server may have closed it

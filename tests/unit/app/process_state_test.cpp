@@ -19,6 +19,9 @@ ProcessState everything() {
   worker.hit(Limit::queue_max);
   worker.exchanges_active.add(3);
   worker.tunnels.add(2);
+  worker.policy_absent.add(3);
+  worker.policy_ambiguous.add(4);
+  worker.policy_unmet.add(5);
   ProcessState state{.start = metrics.start(), .metrics = metrics.snapshot(Instant{5}), .session_secret = "s\"ecret", .seed = UINT64_MAX};
   state.metrics.reloads = 4;
   ServerKnowledge server{.id = "a",
@@ -51,6 +54,9 @@ TEST(ProcessState, comes_back_as_it_was) {
   EXPECT_EQ(after->metrics.statuses, before.metrics.statuses);
   EXPECT_EQ(after->metrics.limits, before.metrics.limits);
   EXPECT_EQ(after->metrics.reloads, 4U);
+  EXPECT_EQ(after->metrics.policy_absent, 3U);
+  EXPECT_EQ(after->metrics.policy_ambiguous, 4U);
+  EXPECT_EQ(after->metrics.policy_unmet, 5U);
   EXPECT_EQ(after->metrics.exchanges_active, 0) << "those are still under way over there";
   EXPECT_EQ(after->metrics.response_times.quantile(0.5), before.metrics.response_times.quantile(0.5));
   EXPECT_EQ(after->metrics.response_times.maximum(), 90s);

@@ -19,7 +19,7 @@ std::vector<std::filesystem::path> examples() {
   return files;
 }
 
-TEST(Examples, are_there) { EXPECT_GE(examples().size(), 11U); }
+TEST(Examples, are_there) { EXPECT_GE(examples().size(), 12U); }
 
 TEST(Examples, load_without_problems_and_warnings) {
   for (const auto& file : examples()) {

@@ -17,7 +17,7 @@ bool was_woken(int wake) {
 
 TEST(AccessChannel, wakes_the_writer_once_when_half_full) {
   const OwnedDescriptor wake{::eventfd(0, EFD_NONBLOCK)};
-  AccessChannel channel(64 * 1024, LineStyle::json, wake.get());
+  AccessChannel channel(256 * 1024, LineStyle::json, wake.get());
   const AccessRecord record = test::ordinary_record();
   channel.write(record);
   EXPECT_FALSE(was_woken(wake.get()));
@@ -32,7 +32,7 @@ TEST(AccessChannel, wakes_the_writer_once_when_half_full) {
 
 TEST(AccessChannel, drops_and_counts_when_nobody_empties_it) {
   const OwnedDescriptor wake{::eventfd(0, EFD_NONBLOCK)};
-  AccessChannel channel(64 * 1024, LineStyle::json, wake.get());
+  AccessChannel channel(256 * 1024, LineStyle::json, wake.get());
   for (int i = 0; i < 1000; ++i) channel.write(test::ordinary_record());
   std::string text;
   for (const std::string_view piece : channel.ring().readable()) text += piece;

@@ -6,6 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "base/prng.hpp"
 #include "fixtures.hpp"
@@ -40,6 +43,38 @@ TEST(AccessFormat, writes_every_part_as_json) {
       {"tries", 1}, {"route", "all"}, {"pool", "api"}, {"server", "10.0.0.5:8001"}, {"request_id", "7f3a"},
       {"user_agent", "curl/8"}, {"failure", "connection refused"}};
   EXPECT_EQ(parsed(record), expected);
+}
+
+TEST(AccessFormat, writes_what_was_demanded_and_by_whom_it_was_met) {
+  AccessRecord record = ordinary_record();
+  record.policy_label = "privacy";
+  EXPECT_EQ(parsed(record)["policy"], (nlohmann::json{{"label", "privacy"}})) << "nothing was demanded";
+  record.policy = "222";
+  EXPECT_EQ(parsed(record)["policy"], (nlohmann::json{{"label", "privacy"}, {"demanded", "222"}}));
+  record.policy_met = "222";
+  const std::vector<PolicyMet> also(policy_also_max + 1, PolicyMet{"b", "2\"2"});
+  record.policy_also = std::span(also).first(2);
+  const nlohmann::json other{{"server", "b"}, {"met_by", "2\"2"}};
+  EXPECT_EQ(parsed(record)["policy"],
+            (nlohmann::json{{"label", "privacy"}, {"demanded", "222"}, {"met_by", "222"}, {"also", {other, other}}}));
+  record.policy_also = also;
+  EXPECT_EQ(parsed(record)["policy"]["also"].size(), policy_also_max);
+  EXPECT_NE(line(LineStyle::human, record).find("  → api/10.0.0.5:8001  privacy=222"), std::string::npos);
+  EXPECT_FALSE(parsed(ordinary_record()).contains("policy"));
+  EXPECT_EQ(line(LineStyle::human, ordinary_record()).find('='), line(LineStyle::human, ordinary_record()).find("=c"));
+}
+
+TEST(AccessFormat, has_room_for_the_longest_policies) {
+  AccessRecord record = ordinary_record();
+  const std::string longest(300, '\x01');
+  const std::vector<PolicyMet> also(policy_also_max, PolicyMet{longest, longest});
+  record.policy_label = record.policy = record.policy_met = record.pool = record.server = record.route = longest;
+  record.target = record.host = record.user_agent = record.failure = record.request_id = record.method = record.protocol = longest;
+  record.policy_also = also;
+  EXPECT_EQ(parsed(record)["policy"]["also"].size(), policy_also_max);
+  const std::string kept(256, 'v');
+  record.policy = kept;
+  EXPECT_EQ(parsed(record)["policy"]["demanded"], kept);
 }
 
 TEST(AccessFormat, leaves_out_what_is_not_known) {

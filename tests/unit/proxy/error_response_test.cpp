@@ -44,6 +44,17 @@ TEST(AnswerTo, what_runs_out_here_is_unavailable_for_a_second_whomever_it_was_fo
   EXPECT_EQ(status_of(ErrorKind::timed_out, Side::local), 504);
 }
 
+TEST(AnswerTo, what_no_server_may_be_given_says_why) {
+  EXPECT_EQ(status_of(ErrorKind::policy_absent, Side::local), 421);
+  EXPECT_EQ(status_of(ErrorKind::policy_ambiguous, Side::local), 400);
+  EXPECT_EQ(status_of(ErrorKind::outdated, Side::local), 503);
+  const Answer misdirected = answer_to({ErrorKind::policy_unmet, Side::local, Retry::never, 421});
+  EXPECT_EQ(misdirected.status, 421);
+  EXPECT_FALSE(misdirected.retry_after);
+  EXPECT_TRUE(answer_to({ErrorKind::policy_unmet, Side::local, Retry::never, 503}).retry_after);
+  EXPECT_EQ(status_text(421), "Misdirected Request");
+}
+
 struct WriteAnswerTest : ::testing::Test {
   Scheduler scheduler{at_ms(0)};
   Line line{scheduler};

@@ -26,6 +26,8 @@ struct RequestHeadTest : ::testing::Test {
   Server server{ServerOptions{.id = "a", .host = "backend", .port = 8001}, *SocketAddress::parse("127.0.0.1:8001"), active_unlimited, 1};
   IpAddress client = *IpAddress::parse("192.0.2.7");
 
+  Expect expect = Expect::passed_on;
+
   std::string written(const std::string& received) {
     http::RequestHead head;
     http1::ScanState scan;
@@ -33,7 +35,7 @@ struct RequestHeadTest : ::testing::Test {
     EXPECT_TRUE(parsed && *parsed != 0) << (parsed ? "" : parsed.error().reason);
     char memory[8192];
     HeadBuilder out(memory);
-    write_request_head(out, {head, head.path, route, forwarded, server, client, "id-1"});
+    write_request_head(out, {head, head.path, route, forwarded, server, client, "id-1", expect});
     return std::string(out.view());
   }
 };
@@ -67,6 +69,13 @@ TEST_F(RequestHeadTest, what_belongs_to_the_hop_stays) {
   for (const std::string_view name : {"Connection", "X-Private", "Keep-Alive", "TE", "Proxy-Connection"}) {
     EXPECT_FALSE(names(text, name)) << name;
   }
+}
+
+TEST_F(RequestHeadTest, an_expectation_goes_on_unless_it_was_met_here) {
+  const std::string received = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+  EXPECT_TRUE(has(written(received), "Expect: 100-continue"));
+  expect = Expect::met;
+  EXPECT_FALSE(names(written(received), "Expect"));
 }
 
 TEST_F(RequestHeadTest, framing_is_written_anew) {
