@@ -49,7 +49,7 @@ std::string origin_of(const AdminJson& server) {
   if (lease == server.end() || !lease->is_object()) return origin;
   if (is_true(*lease, "overdue")) return "lease overdue";
   const auto left = config::parse_duration(text_of(*lease, "expires_in"));
-  return left ? "lease " + spell_age(*left) : "lease";
+  return left ? "lease " + spell_age(*left) : "registered";
 }
 
 ServerRow row_of(const ServerRow& wanted, const AdminJson& state) {

@@ -128,7 +128,9 @@ Section<ListenerOptions> listener_table() {
               only_with(http, key<ListenerOptions>("status_pages", SY_AT(.status_pages), Switch{},
                                                    "Whether `/__health__`, `/__status__` and `/__metrics__` are answered here.")),
               only_with(packets, key<ListenerOptions>("pool", SY_AT(.packet.pool), Text{"the name of a pool", check_name},
-                                                      "Where the packets go; the pool has a `policy`.", "**required** with packet")),
+                                                      "Where the packets go; the pool has a `policy`, and takes turns (`round_robin`, no "
+                                                      "`slow_start`) unless it says otherwise.",
+                                                      "**required** with packet")),
               only_with(packets, key<ListenerOptions>("registration", SY_AT(.packet.registration), registration,
                                                       "Whether servers may announce themselves by a packet: all of the networks in the "
                                                       "pool's `registration`, or of these who shows its token.")),

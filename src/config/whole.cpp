@@ -118,6 +118,18 @@ void check_packet_listeners(const Node& list, const Options& options, Reading& r
   }
 }
 
+// Packets take strict turns, as their clients are used to, unless the pool says otherwise.
+void settle_packet_pools(const Node& root, Options& options) {
+  const Node* pools = root.find("pools");
+  for (const ListenerOptions& listener : options.listeners) {
+    const auto pool = std::ranges::find(options.pools, listener.packet.pool, &PoolOptions::name);
+    const Node* written = pools == nullptr || pool == options.pools.end() ? nullptr : pools->find(pool->name);
+    if (listener.protocol != Protocol::packet || written == nullptr) continue;
+    if (written->find("algorithm") == nullptr) pool->algorithm = Algorithm::round_robin;
+    if (written->find("slow_start") == nullptr) pool->slow_start.window = Duration{0};
+  }
+}
+
 bool any_listener(const Options& options, Protocol protocol) {
   return std::ranges::any_of(options.listeners, [&](const ListenerOptions& listener) { return listener.protocol == protocol; });
 }
@@ -291,6 +303,7 @@ void check_trust(const Node& root, const Options& options, Reading& reading) {
 void check_whole(const Node& root, Options& options, Reading& reading) {
   check_listeners(root, options, reading);
   if (const Node* listeners = root.find("listeners")) check_packet_listeners(*listeners, options, reading);
+  settle_packet_pools(root, options);
   if (root.find("pools") == nullptr) {
     reading.problem(root, "\"pools\" is missing, so requests have nowhere to go: add \"pools: {app: {servers: ['127.0.0.1:8001']}}\"");
   }

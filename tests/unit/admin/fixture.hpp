@@ -14,6 +14,7 @@
 #include "admin/api.hpp"
 #include "admin/bodies.hpp"
 #include "observe/message.hpp"
+#include "session/http1_server.hpp"
 #include "support/line.hpp"
 #include "support/scripted_stream.hpp"
 
