@@ -237,8 +237,8 @@ void Service::begin(Prepared prepared, const ProcessState* earlier) {
   if (earlier != nullptr) restore(*earlier);
   workers_left_ = worker_count_;
   for (std::uint32_t i = 0; i < worker_count_; ++i) {
-    workers_.push_back(
-        std::make_unique<Worker>(i, view()->site, metrics_->worker(i), log_->channel(i), *limits_, static_cast<PacketRegistrar&>(*this), begun_with_.spin, random_seed()));
+    workers_.push_back(std::make_unique<Worker>(i, view()->site, metrics_->worker(i), log_->channel(i), *limits_,
+                                                static_cast<PacketRegistrar&>(*this), begun_with_.spin, random_seed()));
     for (const ListeningSocket& socket : listeners_.hand_over(i)) workers_.back()->listen(socket);
   }
   for (const auto& worker : workers_) worker->start();

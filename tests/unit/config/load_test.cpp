@@ -163,7 +163,8 @@ TEST(Load, warns_of_what_is_probably_not_meant) {
   EXPECT_EQ(to_string(loaded->warnings[0]),
             "t:5:33: pools.a.health: the timeout of 2s is longer than the interval of 1s: a server that hangs is noticed late; "
             "make the timeout shorter");
-  EXPECT_EQ(to_string(loaded->warnings[1]), "t:6:3: pools.b: no route leads to this pool, and no listener for packets: add one or remove the pool");
+  EXPECT_EQ(to_string(loaded->warnings[1]),
+            "t:6:3: pools.b: no route leads to this pool, and no listener for packets: add one or remove the pool");
   EXPECT_EQ(to_string(loaded->warnings[2]),
             "t:2:31: forwarded.trusted_proxies[0]: everybody is trusted to say who the client is: name the networks of your own "
             "proxies");

@@ -80,7 +80,7 @@ TEST(Policy, reads_its_other_keys) {
 
 TEST(Policy, refuses_sources_that_are_none) {
   const auto refused = [](const std::string& from) { return problems(file_with("{label: privacy, from: '" + from + "'}")).at(0); };
-  const std::string at = "t:3:94: pools.api.policy.from: found ";
+  const std::string at = "t:3:99: pools.api.policy.from: found ";
   EXPECT_EQ(
       refused("headr:X"),
       at + "\"headr:X\", allowed is header:NAME, cookie:NAME, query:NAME, segment:NUMBER, host or json:MEMBER; did you mean \"header\"?");

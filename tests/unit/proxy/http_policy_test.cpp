@@ -76,13 +76,17 @@ struct HttpPolicyTest : ::testing::Test {
   std::shared_ptr<const Site> site = std::make_shared<Site>(one_route(), std::vector<std::shared_ptr<Pool>>{pool}, 1);
   Connections connections{servers, metrics, 0};
   ScriptedStream client;
+  std::unique_ptr<SiteViews> views;
   std::unique_ptr<HttpProxy> proxy;
   std::unique_ptr<ScriptedExchange> exchange;
 
   void configure(const std::string& of_a, const std::string& of_b) {
     const std::vector<PoolServer> wanted{server("a", port_a, of_a), server("b", port_b, of_b)};
     pool->configure(options, wanted, {scheduler.now(), 0});
-    if (!proxy) proxy = std::make_unique<HttpProxy>(site, 0, servers, connections, scratch, metrics, nullptr, 1);
+    if (!proxy) {
+      views = std::make_unique<SiteViews>(site, servers, 0, 1);
+      proxy = std::make_unique<HttpProxy>(*views, connections, scheduler, scratch, metrics, nullptr, 1);
+    }
   }
   void serve_head(std::string_view head, http::BodyFraming framing = {}) {
     exchange = std::make_unique<ScriptedExchange>(line.fiber, client, framing);
@@ -154,7 +158,7 @@ TEST_F(HttpPolicyTest, a_policy_that_changes_while_the_body_comes_is_the_one_tha
   EXPECT_TRUE(servers.made.empty());
   options.policy->from = {.kind = policy::SourceOptions::Kind::header, .name = "X-P"};
   configure("111", "222");
-  proxy->use(site);  // as a reload does: the worker's views see the new members
+  views->use(site);  // as a reload does: the worker's views see the new members
   client.feed(R"("111"})");
   turn(scheduler);
   ASSERT_EQ(servers.made.size(), 1U);
