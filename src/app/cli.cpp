@@ -14,6 +14,7 @@
 #include "app/backend_command.hpp"
 #include "app/commands.hpp"
 #include "app/load_command.hpp"
+#include "app/packet_command.hpp"
 #include "config/reading.hpp"
 
 namespace steelyard {
@@ -113,6 +114,7 @@ int run_command_line(int argc, char** argv) {
   add_demo(app, exit_code);
   add_backend(app, exit_code);
   add_load(app, exit_code);
+  add_packet(app, exit_code);
   add_status(app, exit_code);
   add_servers(app, exit_code);
   add_events(app, exit_code);
@@ -128,7 +130,9 @@ int run_command_line(int argc, char** argv) {
     return 2;
   }
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = modern_arguments({argv + 1, argv + argc});
+    std::ranges::reverse(arguments);  // the last one first, as CLI11 takes them
+    app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp& help) {
     return app.exit(help);
   } catch (const CLI::CallForVersion& version) {

@@ -1,15 +1,13 @@
 #include <fmt/format.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <utility>
 
 #include "backend/backend.hpp"
 #include "backend/routes.hpp"
+#include "backend/signals.hpp"
 #include "net/epoll_net.hpp"
 #include "observe/metrics.hpp"
 #include "session/frontend.hpp"
@@ -22,34 +20,6 @@ namespace {
 constexpr ConnectionOptions connection_options{.connections_max = 1'000'000};
 
 constexpr std::size_t name_bytes_max = 200;
-
-// SIGTERM and SIGINT as events of a loop. They are blocked for good: the process ends by them in order or not at all.
-class Signals final : public Pollable {
- public:
-  Signals(EpollLoop& loop, std::function<void()> on_signal) : loop_(loop), on_signal_(std::move(on_signal)) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    descriptor_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    SY_ASSERT(descriptor_ >= 0 && loop_.add(descriptor_, *this).has_value());
-  }
-  ~Signals() {
-    loop_.remove(descriptor_, *this);
-    close(descriptor_);
-  }
-
-  void on_events(std::uint32_t /*events*/) override {
-    signalfd_siginfo signal{};
-    while (read(descriptor_, &signal, sizeof signal) == sizeof signal) on_signal_();
-  }
-
- private:
-  EpollLoop& loop_;
-  std::function<void()> on_signal_;
-  int descriptor_ = -1;
-};
 
 }  // namespace
 

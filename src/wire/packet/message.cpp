@@ -99,7 +99,7 @@ std::optional<Duration> duration_of(const Object& object, const Member& member) 
 const char* read_extras(const Object& object, Setup& setup) {
   if (object.find("secret") != nullptr) {
     setup.secret = text_of(object, "secret");
-    if (!setup.secret || setup.secret->size() > secret_bytes_max) return "secret is not a string of up to 256 bytes.";
+    if (!setup.secret || setup.secret->size() > secret_bytes_max) return "secret is not a string of up to 1024 bytes.";
   }
   if (const Member* const lease = object.find("lease")) {
     setup.lease = duration_of(object, *lease);

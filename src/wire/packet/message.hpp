@@ -17,7 +17,7 @@ namespace steelyard::packet {
 
 inline constexpr std::size_t id_bytes_max = 128;
 inline constexpr std::size_t policy_bytes_max = 256;
-inline constexpr std::size_t secret_bytes_max = 256;
+inline constexpr std::size_t secret_bytes_max = 1024;
 
 // Type "1", of a server that wants to be sent data. `lease`, `weight` and `secret` are this project's own; who does not know them passes
 // over them.

@@ -154,8 +154,8 @@ TEST(PacketMessage, reads_secret_and_weight) {
   const packet::Setup setup = parsed<packet::Setup>(setup_with(R"("secret": "s\n\u00e9", "weight": 3)"));
   EXPECT_EQ(setup.secret, "s\né");
   EXPECT_EQ(setup.weight, 3U);
-  EXPECT_EQ(refusal(setup_with(R"("secret": 1)")), "secret is not a string of up to 256 bytes.");
-  EXPECT_EQ(refusal(setup_with(R"("secret": ")" + std::string(257, 's') + "\"")), "secret is not a string of up to 256 bytes.");
+  EXPECT_EQ(refusal(setup_with(R"("secret": 1)")), "secret is not a string of up to 1024 bytes.");
+  EXPECT_EQ(refusal(setup_with(R"("secret": ")" + std::string(1025, 's') + "\"")), "secret is not a string of up to 1024 bytes.");
   EXPECT_EQ(refusal(setup_with(R"("weight": -1)")), "weight is not a whole number.");
   EXPECT_EQ(refusal(setup_with(R"("weight": 4294967296)")), "weight is not a whole number.");
 }
