@@ -24,7 +24,6 @@
 namespace steelyard {
 namespace {
 
-constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
 constexpr Duration lease_min = 100ms;
 constexpr std::size_t file_bytes_max = 64 * backend::PacketStream::packet_bytes_max;
@@ -52,9 +51,9 @@ struct ClientArguments {
 
 std::unexpected<std::string> wrong(std::string sentence) { return std::unexpected(std::move(sentence)); }
 
-int refuse(std::string_view command, const std::string& sentence, int exit_code) {
+int refuse(std::string_view command, const std::string& sentence) {
   fmt::print(stderr, "steelyard packet {}: {}\n", command, sentence);
-  return exit_code;
+  return exit_usage;
 }
 
 std::expected<Duration, std::string> read_duration(std::string_view option, const std::string& text) {
@@ -169,12 +168,12 @@ std::expected<backend::PacketClientOptions, std::string> read_client(const Clien
 
 int run_server(const ServerArguments& arguments) {
   const auto options = read_server(arguments);
-  return options ? backend::run_packet_server(*options) : refuse("server", options.error(), exit_usage);
+  return options ? backend::run_packet_server(*options) : refuse("server", options.error());
 }
 
 int run_client(const ClientArguments& arguments) {
   const auto options = read_client(arguments);
-  return options ? backend::run_packet_client(*options) : refuse("client", options.error(), exit_failed);
+  return options ? backend::run_packet_client(*options) : refuse("client", options.error());
 }
 
 void add_server(CLI::App& packet, int& exit_code) {
