@@ -85,8 +85,19 @@ void add_demo(CLI::App& app, int& exit_code) {
   command->add_option("--backend-port", options->backend_port, "Port of the first server; the others take the next two")
       ->capture_default_str()
       ->check(CLI::Range(1, 65533));
-  command->footer("Example:\n  steelyard demo --port 8080");
-  command->callback([options, &exit_code] { exit_code = demo(*options); });
+  command->footer("Examples:\n  steelyard demo --port 8080\n  steelyard demo packets");
+  auto* packets = command->add_subcommand("packets", "Start a packet proxy, four servers and six clients, and show who served whom.");
+  auto packet_options = std::make_shared<PacketDemoOptions>();
+  packets->add_option("--port", packet_options->port, "Port of the proxy")->capture_default_str()->check(CLI::Range(1, 65535));
+  packets->add_option("--server-port", packet_options->server_port, "Port of the first server; the others take the next three")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65532));
+  packets->add_flag("--once", packet_options->once, "End when the clients have been served");
+  packets->footer("Example:\n  steelyard demo packets --once");
+  packets->callback([packet_options, &exit_code] { exit_code = demo_packets(*packet_options); });
+  command->callback([command, options, &exit_code] {
+    if (command->get_subcommands().empty()) exit_code = demo(*options);
+  });
 }
 
 // A command that does not exist is told apart from a missing one, with the nearest that does.

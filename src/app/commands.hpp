@@ -20,11 +20,18 @@ struct DemoOptions {
   std::uint16_t backend_port = 8001;  // of the first of three
 };
 
+struct PacketDemoOptions {
+  std::uint16_t port = 2100;
+  std::uint16_t server_port = 2105;  // of the first of four
+  bool once = false;                 // ends when the clients have been served
+};
+
 int serve(const ServeOptions& options, const Invocation& invocation);
 int check(const std::string& file);
 int config_expand(const std::string& file);
 int config_schema();
 int config_reference();
 int demo(const DemoOptions& options);
+int demo_packets(const PacketDemoOptions& options);
 
 }  // namespace steelyard

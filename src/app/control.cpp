@@ -65,8 +65,13 @@ Json Control::listeners() const {
   Json listeners = Json::array();
   for (std::size_t i = 0; i < view->addresses.size(); ++i) {
     const ListenerOptions& options = view->options.listeners[i];
-    listeners.push_back(
-        {{"bind", options.bind.to_string()}, {"address", view->addresses[i].to_string()}, {"status_pages", options.status_pages}});
+    Json listener{{"bind", options.bind.to_string()}, {"address", view->addresses[i].to_string()}};
+    if (options.protocol == Protocol::packet) {
+      listener.update({{"protocol", "packet"}, {"pool", options.packet.pool}});
+    } else {
+      listener.update({{"protocol", "http"}, {"status_pages", options.status_pages}});
+    }
+    listeners.push_back(std::move(listener));
   }
   return listeners;
 }

@@ -1,15 +1,12 @@
 // `steelyard demo`: three demo servers as child processes and the proxy in front of them, all ended together.
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <string>
 #include <vector>
 
 #include "app/commands.hpp"
+#include "app/demo_servers.hpp"
 #include "app/service.hpp"
 #include "net/epoll_net.hpp"
 #include "observe/message.hpp"
@@ -19,37 +16,6 @@ namespace {
 
 constexpr int server_count = 3;
 const IpAddress loopback = IpAddress::v4(0x7f000001);
-
-// The servers, ended with this object. They also end when this process dies.
-class Children {
- public:
-  Children() = default;
-  Children(const Children&) = delete;
-  Children& operator=(const Children&) = delete;
-  ~Children() {
-    for (const pid_t child : pids_) kill(child, SIGTERM);
-    for (const pid_t child : pids_) waitpid(child, nullptr, 0);
-  }
-
-  bool start(std::uint16_t port, const std::string& name) {
-    const std::string port_text = std::to_string(port);
-    const pid_t parent = getpid();
-    const pid_t child = fork();
-    if (child == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGTERM);
-      if (getppid() != parent) _exit(1);
-      // A group of its own: Ctrl-C is for the proxy, which ends the servers once it has drained.
-      setpgid(0, 0);
-      execl("/proc/self/exe", "steelyard", "backend", "--port", port_text.c_str(), "--name", name.c_str(), "--quiet", nullptr);
-      _exit(1);
-    }
-    if (child > 0) pids_.push_back(child);
-    return child > 0;
-  }
-
- private:
-  std::vector<pid_t> pids_;
-};
 
 Options demo_options(const DemoOptions& demo) {
   Options options;
@@ -126,9 +92,9 @@ int demo(const DemoOptions& demo) {
   }
   Options options = demo_options(demo);
   configure_messages(options.log);
-  Children children;
+  DemoServers servers;
   for (const ServerOptions& server : options.pools.front().servers) {
-    if (!children.start(server.port, server.id)) {
+    if (!servers.start({"backend", "--port", std::to_string(server.port), "--name", server.id, "--quiet"})) {
       fmt::print(stderr, "steelyard: cannot start another process for {}\n", server.id);
       return 1;
     }

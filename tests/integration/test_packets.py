@@ -103,7 +103,7 @@ def test_pipelined_packets_are_all_answered_in_their_order(proxy):
 
 
 def test_two_packets_split_at_every_byte_are_answered(proxy):
-    messages = [packet(1, "111"), packet("é\n", "111")]
+    messages = [packet(1, "111"), packet("é", "111")]
     data = b"".join(map(written, messages))
     expected = [written(ack("100", message)) for message in messages]
     with sole_server(proxy.port), connect(proxy.port) as sock:
@@ -575,3 +575,21 @@ def packet_file(directory, message):
     file = directory / "packet.json"
     file.write_text(json.dumps(message))
     return file
+
+
+def test_the_demo_shows_who_served_whom():
+    first = free_port()
+    done = run("demo", "packets", "--once", "--port", str(free_port()), "--server-port", str(first))
+    assert done.returncode == 0, done
+    served = re.findall(r'of "(\d)": policy "(\d+)".*served by "(\d+)", SHA-1 [0-9a-f]{40} checked', done.stdout)
+    assert served == [("1", "111", "100"), ("2", "111", "300"), ("3", "222", "200"), ("4", "111", "100"), ("5", "222", "400"),
+                      ("6", "222", "200")]
+
+
+def test_the_demo_says_which_port_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("demo", "packets", "--once", "--port", str(port), "--server-port", str(free_port()))
+        assert done.returncode == 1 and f"cannot listen on 127.0.0.1:{port}" in done.stderr, done
+        done = run("demo", "packets", "--once", "--port", str(free_port()), "--server-port", str(port - 1))
+        assert done.returncode == 1 and f"port {port} is taken" in done.stderr and "--server-port" in done.stderr, done
