@@ -19,6 +19,7 @@ void ClientActor::send_next() {
   while (!over_ && !half_closed_ && sent_ < planned_.size() && !body_due_ && (pipelines_ || sent_ == answered_)) {
     Planned& planned = planned_[sent_++];
     ledger_.find(planned.id)->begun = true;
+    ledger_.find(planned.id)->begun_at = net_.now();
     planned.begins_at = said_;
     planned.ends_at = said_ + planned.head.size() + planned.body.size();
     net_.note("client sends {} {}", planned.method, planned.id);
