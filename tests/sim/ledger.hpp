@@ -29,6 +29,7 @@ struct RequestRecord {
   std::uint32_t completed = 0;  // how often a server has got all of it
   int status = 0;
   bool answered_by_server = false;
+  bool answered_early = false;     // a server did so before it had all of it
   bool connection_closed = false;  // instead of an answer
 };
 

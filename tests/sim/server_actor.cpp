@@ -111,6 +111,7 @@ void ServerActor::Conversation::begin_request() {
   } else if (chance(ways.reset_before)) {
     cut();
   } else if (chance(ways.early)) {
+    request->answered_early = true;
     answer();
   }
 }
