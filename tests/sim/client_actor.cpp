@@ -19,6 +19,7 @@ void ClientActor::send_next() {
   while (!over_ && !half_closed_ && sent_ < planned_.size() && !body_due_ && (pipelines_ || sent_ == answered_)) {
     Planned& planned = planned_[sent_++];
     ledger_.find(planned.id)->begun = true;
+    ledger_.find(planned.id)->begun_at = net_.now();
     planned.begins_at = said_;
     planned.ends_at = said_ + planned.head.size() + planned.body.size();
     net_.note("client sends {} {}", planned.method, planned.id);
@@ -142,8 +143,11 @@ void ClientActor::check_closed_without_answer() {
   const bool begun = talker_.peer_sent_bytes() > consumed_;
   // A connection that was idle may be closed while the next request is on the way: nobody's fault.
   const bool too_late = talker_.peer_closed_after() <= planned.begins_at;
+  // What was left of the request before it may have been wanted by nobody, and then nothing can follow it.
+  const bool cut_off = answered_ > 0 && ledger_.find(planned_[answered_ - 1].id)->answered_early;
   const bool given_up = half_closed_ && manners_.half_close_aborts;
-  if (alone && !begun && !too_late && !given_up && !closing_ && !drain_expected_ && !talker_.disturbed() && talker_.connected()) {
+  if (alone && !begun && !too_late && !cut_off && !given_up && !closing_ && !drain_expected_ && !talker_.disturbed() &&
+      talker_.connected()) {
     fail("the connection was closed without an answer");
   }
 }

@@ -25,8 +25,10 @@ struct ClientManners {
   double stays = 0;  // idle after the last answer, until the proxy closes
   std::size_t requests_max = 4;
   std::size_t body_bytes_max = 3000;
-  bool half_close_aborts = false;   // as the proxy is told to take it
-  std::size_t too_large_bytes = 0;  // the proxy's limit; 0 where there is none
+  bool half_close_aborts = false;      // as the proxy is told to take it
+  std::size_t too_large_bytes = 0;     // the proxy's limit; 0 where there is none
+  std::vector<std::string> demands{};  // one of them under each label, now and then none
+  std::vector<std::string> cookies{};  // of sessions
 };
 
 class ClientActor {
@@ -55,6 +57,7 @@ class ClientActor {
   enum class Place : bool { inside, last };
 
   void plan_request(Place place);
+  void plan_demands(Planned& planned);
   void plan_broken(Planned& planned);
   void plan_misdeed();
   void send_next();

@@ -59,6 +59,7 @@ void ClientActor::plan_request(Place place) {
   if (planned.http_1_0 && place == Place::inside) planned.head += "Connection: keep-alive\r\n";
   if (!planned.http_1_0 && place == Place::last && chance(0.3)) planned.head += "Connection: close\r\n";
   if (planned.expects) planned.head += "Expect: 100-continue\r\n";
+  if (!manners_.demands.empty()) plan_demands(planned);
   std::string body = body_of(planned.id, Direction::request, record.body_bytes);
   if (in_chunks) {
     planned.head += "Transfer-Encoding: chunked\r\n";
@@ -70,6 +71,17 @@ void ClientActor::plan_request(Place place) {
   planned.head += "\r\n";
   if (place == Place::last && record.kind == RequestRecord::Kind::valid && chance(manners_.malformed)) plan_broken(planned);
   planned_.push_back(std::move(planned));
+}
+
+void ClientActor::plan_demands(Planned& planned) {
+  RequestRecord& record = *ledger_.find(planned.id);
+  for (std::size_t label = 0; label < labels_in_use.size(); ++label) {
+    if (chance(0.1)) continue;
+    record.demands[label] = manners_.demands[net_.prng.below(manners_.demands.size())];
+    planned.head += fmt::format("{}: {}\r\n", labels_in_use[label].field, record.demands[label]);
+  }
+  if (manners_.cookies.empty() || chance(0.3)) return;
+  planned.head += fmt::format("Cookie: {}\r\n", manners_.cookies[net_.prng.below(manners_.cookies.size())]);
 }
 
 void ClientActor::plan_broken(Planned& planned) {
@@ -87,6 +99,7 @@ void ClientActor::plan_broken(Planned& planned) {
     record.kind = RequestRecord::Kind::bad_body;
     record.method = planned.method = "POST";
     planned.http_1_0 = false;
+    record.demands = {};
     planned.head = fmt::format("POST /x/{0} HTTP/1.1\r\nHost: a\r\nX-Tag: {0}\r\nTransfer-Encoding: chunked\r\n\r\n", planned.id);
     planned.body = "2\r\n" + body_of(planned.id, Direction::request, 2) + "\r\n0x5\r\nhello\r\n0\r\n\r\n";
   }

@@ -8,29 +8,35 @@
 #include <utility>
 #include <vector>
 
+#include "promises.hpp"
+
 namespace steelyard::sim {
 
 // Deliberate faults of the actors, which the checks must find: they test the checks.
-enum class Canary : std::uint8_t { none, swap_bodies, repeat_posts, short_until_close };
+enum class Canary : std::uint8_t { none, swap_bodies, repeat_posts, short_until_close, mislabel };
 
 struct RequestRecord {
   std::string method;
   std::size_t body_bytes = 0;
   bool trailers = false;
   enum class Kind : std::uint8_t { valid, bad_head, bad_body, too_large } kind = Kind::valid;
+  Demands demands{};
   // What happened.
   bool begun = false;
+  Instant begun_at{};
   bool fully_sent = false;
   std::uint32_t acted_on = 0;   // how often a server has seen its whole head
   std::uint32_t completed = 0;  // how often a server has got all of it
   int status = 0;
   bool answered_by_server = false;
+  bool answered_early = false;     // a server did so before it had all of it
   bool connection_closed = false;  // instead of an answer
 };
 
 class Ledger {
  public:
   Canary canary = Canary::none;
+  PromiseBook promises;
 
   // The id of a new request.
   std::uint64_t add(RequestRecord request) {

@@ -23,6 +23,7 @@ class ServerActor::Conversation {
  private:
   void hear(std::string_view bytes);
   void begin_request();
+  void check_demands(const RequestRecord& request);
   void check_complete();
   void check_body(std::string_view bytes);
   void answer();
@@ -49,7 +50,10 @@ class ServerActor::Conversation {
   bool gone_ = false;
 };
 
-ServerActor::ServerActor(SimNet& net, Ledger& ledger, const SocketAddress& at) : net_(net), ledger_(ledger), at_(at) { open(); }
+ServerActor::ServerActor(SimNet& net, Ledger& ledger, const SocketAddress& at, std::size_t index)
+    : net_(net), ledger_(ledger), at_(at), index_(index) {
+  open();
+}
 ServerActor::~ServerActor() { shut(); }
 
 void ServerActor::on_connection(Socket socket, const SocketAddress& /*from*/) {
@@ -98,6 +102,7 @@ void ServerActor::Conversation::begin_request() {
   if (request->acted_on > 1 && method == "POST") ledger_.violation("server: POST {} was acted on {} times", id_, request->acted_on);
   const std::string* const tag = reader_.field("X-Tag");
   if (tag == nullptr || *tag != std::to_string(id_)) ledger_.violation("server: {} came with fields of another request", id_);
+  check_demands(*request);
 
   const ServerManners& ways = server_.manners;
   if (chance(ways.deaf)) {
@@ -106,8 +111,21 @@ void ServerActor::Conversation::begin_request() {
   } else if (chance(ways.reset_before)) {
     cut();
   } else if (chance(ways.early)) {
+    request->answered_early = true;
     answer();
   }
+}
+
+// Nobody sends a server what it has not promised: not at any time since the request began.
+void ServerActor::Conversation::check_demands(const RequestRecord& request) {
+  Demands demands;
+  for (std::size_t label = 0; label < labels_in_use.size(); ++label) {
+    const std::string* const said = reader_.field(labels_in_use[label].field);
+    if (said != nullptr) demands[label] = *said;
+  }
+  if (demands != request.demands) ledger_.violation("server: {} came with other demands than it was sent with", id_);
+  if (ledger_.promises.allowed_since(request.begun_at, server_.index_, demands)) return;
+  ledger_.violation("server {}: {} demands {}/{}, which it did not promise", server_.index_, id_, demands[0], demands[1]);
 }
 
 void ServerActor::Conversation::check_body(std::string_view bytes) {

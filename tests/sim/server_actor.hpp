@@ -30,7 +30,8 @@ struct ServerManners {
 
 class ServerActor final : public Port {
  public:
-  ServerActor(SimNet& net, Ledger& ledger, const SocketAddress& at);
+  // `index`: its place among the servers.
+  ServerActor(SimNet& net, Ledger& ledger, const SocketAddress& at, std::size_t index);
   ~ServerActor();
 
   void open() { net_.open_port(at_, *this); }
@@ -45,6 +46,7 @@ class ServerActor final : public Port {
   SimNet& net_;
   Ledger& ledger_;
   SocketAddress at_;
+  const std::size_t index_;
   std::vector<std::unique_ptr<Conversation>> conversations_;
 };
 

@@ -5,9 +5,13 @@
 namespace steelyard::sim {
 namespace {
 
-ServerOptions options_of_server(std::size_t index, std::uint32_t weight) {
+ServerOptions options_of_server(const Settings& settings, std::size_t index, std::uint32_t weight) {
   const SocketAddress address = server_address(index);
-  return {.id = address.to_string(), .host = address.ip.to_string(), .port = address.port, .weight = weight};
+  ServerOptions options{.id = address.to_string(), .host = address.ip.to_string(), .port = address.port, .weight = weight};
+  if (index >= settings.traits.size()) return options;
+  options.labels = settings.traits[index].labels;
+  options.backup = settings.traits[index].backup;
+  return options;
 }
 
 std::shared_ptr<Pool> make_pool(const Settings& settings) {
@@ -16,7 +20,7 @@ std::shared_ptr<Pool> make_pool(const Settings& settings) {
   std::vector<SocketAddress> addresses;
   for (std::size_t i = 0; i < settings.servers; ++i) {
     addresses.push_back(server_address(i));
-    options.servers.push_back(options_of_server(i, i < settings.weights.size() ? settings.weights[i] : 1));
+    options.servers.push_back(options_of_server(settings, i, i < settings.weights.size() ? settings.weights[i] : 1));
   }
   return std::make_shared<Pool>(std::move(options), addresses, 1);
 }
@@ -68,7 +72,7 @@ void SimProxy::reload(const Settings& settings, Algorithm algorithm, const std::
   options.algorithm = algorithm;
   std::vector<PoolServer> servers;
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    if (weights[i] != 0) servers.push_back({options_of_server(i, weights[i]), server_address(i)});
+    if (weights[i] != 0) servers.push_back({options_of_server(settings, i, weights[i]), server_address(i)});
   }
   pool_->configure(std::move(options), servers, {net_.now(), net_.now().ns / 1'000'000'000});
   if (prober_) prober_->follow();

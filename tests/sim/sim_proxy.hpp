@@ -2,7 +2,9 @@
 // connections, proxy and frontend; health checks where the settings ask for them.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "proxy/http_proxy.hpp"
@@ -20,6 +22,11 @@ struct Settings {
   PoolOptions pool{.algorithm = Algorithm::round_robin};  // name and servers are filled in
   std::size_t servers = 2;
   std::vector<std::uint32_t> weights{};  // by server; 1 where there is none
+  struct Traits {
+    std::map<std::string, std::string> labels{};
+    bool backup = false;
+  };
+  std::vector<Traits> traits{};  // by server, as far as they have any
 };
 
 inline SocketAddress server_address(std::size_t index) { return {IpAddress::v4(0x0a000001U + static_cast<std::uint32_t>(index)), 80}; }

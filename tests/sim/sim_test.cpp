@@ -46,6 +46,7 @@ TEST(Sim, the_same_seed_gives_the_same_run) {
 TEST(Sim, bodies_of_other_exchanges_are_found) { EXPECT_TRUE(any_seed_fails(Canary::swap_bodies)); }
 TEST(Sim, a_post_that_is_acted_on_twice_is_found) { EXPECT_TRUE(any_seed_fails(Canary::repeat_posts)); }
 TEST(Sim, a_body_that_only_looks_complete_is_found) { EXPECT_TRUE(any_seed_fails(Canary::short_until_close)); }
+TEST(Sim, a_request_at_a_server_that_did_not_promise_what_it_demands_is_found) { EXPECT_TRUE(any_seed_fails(Canary::mislabel)); }
 
 }  // namespace
 }  // namespace steelyard::sim

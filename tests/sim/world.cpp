@@ -15,15 +15,22 @@ RunOutcome run_world(std::uint64_t seed, Canary canary, SimNet::Trace trace) {
   return world.run();
 }
 
-World::World(std::uint64_t seed, Canary canary, SimNet::Trace trace) : net_(seed, trace), draw_(seed ^ 0x5ca1ab1eU) {
+World::World(std::uint64_t seed, Canary canary, SimNet::Trace trace)
+    : net_(seed, trace), draw_(seed ^ 0x5ca1ab1eU), draw_policies_(seed ^ 0x90117c1eU) {
   ledger_.canary = canary;
   draw_faults();
   draw_settings();
+  draw_policies();
   for (std::size_t i = 0; i < settings_.servers; ++i) {
-    servers_.push_back(std::make_unique<ServerActor>(net_, ledger_, server_address(i)));
+    servers_.push_back(std::make_unique<ServerActor>(net_, ledger_, server_address(i), i));
     servers_.back()->manners = server_manners_;
   }
   proxy_ = std::make_unique<SimProxy>(net_, settings_, draw_.next());
+  if (!settings_.pool.sticky) return;
+  for (std::size_t i = 0; i < settings_.servers; ++i) {
+    const std::string_view cookie = proxy_->pool().members()->sessions->set_cookie(proxy_->server(i));
+    client_manners_.cookies.emplace_back(cookie.substr(0, cookie.find(';')));
+  }
 }
 
 RunOutcome World::run() {
@@ -57,6 +64,7 @@ void World::reload() {
   std::vector<std::uint32_t> weights;
   for (std::size_t i = 0; i < settings_.servers; ++i) weights.push_back(static_cast<std::uint32_t>(draw_.below(4)));
   weights[draw_.below(weights.size())] = 1;  // somebody must be there
+  if (has_policies_) draw_promises(weights);
   proxy_->reload(settings_, static_cast<Algorithm>(draw_.below(7)), weights);
 }
 
@@ -136,6 +144,61 @@ void World::draw_settings() {
   client_manners_.half_close_aborts = settings_.http.client_half_close == HalfClose::abort;
 }
 
+// In half of the runs requests demand what not every server promises.
+void World::draw_policies() {
+  if (!draw_policies_.chance(0.5)) return;
+  has_policies_ = true;
+  settings_.servers = 2 + draw_policies_.below(5);
+  client_manners_.demands = {"gold", "gold", "silver", "silver", "iron", "nobody's"};
+  if (draw_policies_.chance(0.4)) settings_.pool.sticky = StickyOptions{.secret = "0123456789abcdef"};
+  if (draw_policies_.chance(0.3)) settings_.pool.when_all_down = WhenAllDown::try_all;
+  if (draw_policies_.chance(0.3)) {
+    QueueOptions& queue = settings_.pool.queue = {.queue_max = 1000, .queue_timeout = 1000s};
+    if (draw_policies_.chance(0.7)) queue.per_server_max = 1 + static_cast<std::uint32_t>(draw_policies_.below(2));
+    if (draw_policies_.chance(0.5)) queue.active_max = 1 + static_cast<std::uint32_t>(draw_policies_.below(4));
+  }
+  settings_.traits.resize(settings_.servers);
+  for (Settings::Traits& traits : settings_.traits) traits.backup = draw_policies_.chance(0.2);
+  draw_promises(std::vector<std::uint32_t>(settings_.servers, 1));
+}
+
+// Other labels and, now and then, another policy or none. What is true is told to the servers, the labels to the proxy.
+void World::draw_promises(const std::vector<std::uint32_t>& weights) {
+  constexpr std::string_view values[] = {"gold", "silver", "iron"};
+  const bool begins = ledger_.promises.empty();
+  PromiseBook::Age age = begins ? PromiseBook::Age{} : ledger_.promises.now();
+  age.begins = net_.now();
+  if (begins || draw_policies_.chance(0.2)) {
+    age.has_policy = begins || draw_policies_.chance(0.8);
+    age.label = draw_policies_.below(labels_in_use.size());
+    age.value_if_absent = draw_policies_.chance(0.5) ? "gold" : "";
+  }
+  age.servers.resize(settings_.servers);
+  for (std::size_t i = 0; i < settings_.servers; ++i) {
+    age.servers[i].in_pool = weights[i] != 0;
+    for (std::size_t label = 0; label < labels_in_use.size(); ++label) {
+      if (!begins && !draw_policies_.chance(0.3)) continue;
+      age.servers[i].values[label].clear();
+      std::string text;
+      for (const std::string_view value : values) {
+        if (draw_policies_.chance(0.5)) continue;
+        age.servers[i].values[label].emplace_back(value);
+        text += fmt::format("{}{}", text.empty() ? "" : draw_policies_.chance(0.5) ? "," : " , ", value);
+      }
+      const std::size_t told_of = ledger_.canary == Canary::mislabel ? (i + 1) % settings_.servers : i;
+      settings_.traits[told_of].labels[std::string(labels_in_use[label].label)] = text;
+    }
+  }
+  settings_.pool.policy.reset();
+  if (age.has_policy) {
+    policy::PolicyOptions& options = settings_.pool.policy.emplace();
+    options.label = labels_in_use[age.label].label;
+    options.from = {.kind = policy::SourceOptions::Kind::header, .name = std::string(labels_in_use[age.label].field)};
+    options.value_if_absent = age.value_if_absent;
+  }
+  ledger_.promises.begin(std::move(age));
+}
+
 void World::admit_clients(std::size_t count, Duration within) {
   for (std::size_t i = 0; i < count; ++i) {
     clients_.push_back(std::make_unique<ClientActor>(net_, ledger_, client_manners_));
@@ -189,7 +252,8 @@ void World::check_requests() {
     if (request.acted_on > (settings_.pool.hedging ? 2 * tries_max : tries_max))
       ledger_.violation("request {} was acted on {} times", id, request.acted_on);
     const bool deserves = request.kind == RequestRecord::Kind::valid && request.begun && request.fully_sent && !request.connection_closed;
-    if (calm_ && id < faults_end_ && deserves && !request.answered_by_server) {
+    const bool met = ledger_.promises.always_met_since(request.begun_at, request.demands);
+    if (calm_ && id < faults_end_ && deserves && met && !request.answered_by_server) {
       ledger_.violation("nothing went wrong, but {} {} got {}", request.method, id, request.status);
     }
   }
@@ -198,7 +262,10 @@ void World::check_requests() {
 void World::stop_faults() {
   faults_end_ = ledger_.requests().size();
   net_.faults = Faults{};
-  client_manners_ = ClientManners{.requests_max = client_manners_.requests_max, .too_large_bytes = client_manners_.too_large_bytes};
+  client_manners_ = ClientManners{.requests_max = client_manners_.requests_max,
+                                  .too_large_bytes = client_manners_.too_large_bytes,
+                                  .demands = client_manners_.demands,
+                                  .cookies = client_manners_.cookies};
   for (const auto& server : servers_) server->manners = ServerManners{};
 }
 
@@ -218,6 +285,7 @@ void World::check_recovery() {
   check_requests();
   for (std::uint64_t id = faults_end_; id < ledger_.requests().size(); ++id) {
     const RequestRecord& request = *ledger_.find(id);
+    if (!ledger_.promises.always_met_since(request.begun_at, request.demands)) continue;
     if (request.begun && !request.answered_by_server && !request.connection_closed) {
       ledger_.violation("the faults have stopped, but {} {} got {}", request.method, id, request.status);
     }

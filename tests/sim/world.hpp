@@ -31,6 +31,8 @@ class World {
  private:
   void draw_faults();
   void draw_settings();
+  void draw_policies();
+  void draw_promises(const std::vector<std::uint32_t>& weights);
   void reload();
   void admit_clients(std::size_t count, Duration within);
   void let_clients_finish(Duration at_most);
@@ -41,7 +43,9 @@ class World {
   void check_drain();
 
   SimNet net_;
-  Prng draw_;  // decides about the run; the net's own decides within it
+  Prng draw_;           // decides about the run; the net's own decides within it
+  Prng draw_policies_;  // about policies, so that runs without any stay as they are
+  bool has_policies_ = false;
   Ledger ledger_;
   Settings settings_;
   ServerManners server_manners_;
