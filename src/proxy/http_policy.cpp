@@ -97,6 +97,7 @@ Result<void> HttpProxy::refuse_large_body(Trip& trip) {
 Result<void> HttpProxy::read_demand(Trip& trip) {
   Demanded& demanded = *trip.demanded;
   demanded.set("", "");
+  trip.pool->refresh();
   const auto& policy = trip.pool->options().policy;
   if (!policy) return {};
   Exchange& exchange = trip.exchange;

@@ -3,14 +3,15 @@ ends with the audit of its access log."""
 
 import contextlib
 import json
+import subprocess
 import threading
 
 import pytest
 
 from admin import Admin, administered
 from client import Ended, request_bytes
-from harness import Proxy, configuration, run
-from messages import chunks, reply
+from harness import BINARY, Proxy, configuration, run
+from messages import chunks
 from pool_server import CHECKED, PoolServer, addresses, ask_until, each_of, pool_of
 from server import Server, refused_address
 
@@ -135,7 +136,7 @@ def test_what_could_be_read_in_two_ways_is_refused_although_there_is_a_default(t
         with proxy.client() as client:
             client.send(request)
             answer = client.response()
-            assert answer.status == 400 and b"policy" in answer.body
+            assert answer.status == 400 and b"polic" in answer.body
         assert proxy.page("metrics")["policy_refusals"] == {"absent": 0, "ambiguous": 1, "unmet": 0}
     assert two[0].requests == two[1].requests == []
 
@@ -352,16 +353,19 @@ def test_a_reload_that_adds_changes_and_removes_a_policy(two, tmp_path):
         assert ask(proxy, "222", 4) == {"a", "b"}
 
 
-def test_who_waits_while_the_policy_changes_goes_by_the_new_one(two):
+def test_who_waits_while_the_label_changes_goes_by_the_new_one(two):
     a, b = two
     limits = {"concurrency": {"total_max": 1, "queue_timeout": "20s"}}
+    by_tier = guarded({a: "111", b: "222"}, {"label": "tier", "from": "query:tier"}, pool=limits)
+    for described in by_tier["pools"]["app"]["servers"]:
+        described["labels"]["tier"] = described["labels"]["privacy"]
     a.hold()
     with Proxy(guarded({a: "111", b: "222"}, pool=limits)) as proxy, proxy.client() as first, proxy.client() as second:
         first.send(request_bytes(fields=demanding("111")))
         a.wait_active(1)
-        second.send(request_bytes(target="/?policy=222", fields=demanding("111")))
+        second.send(request_bytes(target="/?tier=222", fields=demanding("111")))
         ask_until(lambda: proxy.page("status")["pools"][0]["queued"] == 1, "the second one waits")
-        proxy.reload(guarded({a: "111", b: "222"}, {"label": "privacy", "from": "query:policy"}, pool=limits))
+        proxy.reload(by_tier)
         a.let_go()
         assert first.response().body == b"a"
         assert second.response().body == b"b"
@@ -399,10 +403,6 @@ def test_counters_of_refusals_outlive_an_upgrade(two):
 
 
 BODY = json.dumps({"privacyPolicy": "222", "data": "x" * 3000}).encode()
-
-
-class Recording(PoolServer):
-    """Keeps what it gets and answers with its name."""
 
 
 def post(length=len(BODY), **fields):
@@ -568,9 +568,6 @@ def test_the_audit_reads_standard_input_and_several_files(tmp_path):
     told = run("audit", str(bad), str(good))
     assert told.returncode == 1 and told.stdout.startswith(f'{bad}:1: pool "app", server "b"')
     with good.open() as stdin:
-        import subprocess
-
-        from harness import BINARY
         told = subprocess.run([BINARY, "audit", "-", str(bad)], stdin=stdin, capture_output=True, text=True, timeout=30, check=False)
     assert told.returncode == 1
     assert "steelyard audit access.log" in run("audit", "--help").stdout

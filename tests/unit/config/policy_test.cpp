@@ -103,19 +103,19 @@ TEST(Policy, refuses_sources_that_are_none) {
 
 TEST(Policy, refuses_statuses_values_and_labels_that_are_none) {
   EXPECT_EQ(problems(file_with("{from: host}")),
-            Lines{"t:3:70: pools.api.policy: \"label\" is missing, allowed is the name of a label: add it"});
+            Lines{"t:3:76: pools.api.policy: \"label\" is missing, allowed is the name of a label: add it"});
   EXPECT_EQ(problems(file_with("{label: a b, from: host}")),
-            Lines{"t:3:78: pools.api.policy.label: found \"a b\", which has the character \" \"; allowed is the name of a label"});
+            Lines{"t:3:84: pools.api.policy.label: found \"a b\", which has the character \" \"; allowed is the name of a label"});
   EXPECT_EQ(problems(file_with("{label: privacy, from: host, unmet_status: 404}")),
-            Lines{"t:3:113: pools.api.policy.unmet_status: found 404, allowed is 421 or 503"});
+            Lines{"t:3:119: pools.api.policy.unmet_status: found 404, allowed is 421 or 503"});
   EXPECT_EQ(
       problems(file_with("{label: privacy, from: host, value_if_absent: '111,222'}")),
-      Lines{"t:3:116: pools.api.policy.value_if_absent: found \"111,222\", which has a comma, which separates promises: name one of them"});
+      Lines{"t:3:122: pools.api.policy.value_if_absent: found \"111,222\", which has a comma, which separates promises: name one of them"});
   EXPECT_EQ(problems(file_with("{label: privacy, from: host, value_if_absent: ''}")),
-            Lines{"t:3:116: pools.api.policy.value_if_absent: found \"\", which is empty; allowed is a value of the label"});
+            Lines{"t:3:122: pools.api.policy.value_if_absent: found \"\", which is empty; allowed is a value of the label"});
   EXPECT_EQ(
       problems(file_with("{label: privacy, from: host, body_bytes_max: 1KiB}")),
-      Lines{"t:3:99: pools.api.policy.body_bytes_max: found the key \"body_bytes_max\", which counts with from: json:MEMBER only; remove "
+      Lines{"t:3:105: pools.api.policy.body_bytes_max: found the key \"body_bytes_max\", which counts with from: json:MEMBER only; remove "
             "it, or change from"});
   EXPECT_EQ(problems(file_with("{label: privacy, from: json:p, body_bytes_max: 2MiB}")).size(), 1U);
 }
@@ -124,9 +124,9 @@ TEST(Policy, needs_a_source_where_a_route_leads_to_its_pool) {
   const std::string wanted =
       " leads HTTP requests here, of which nobody would know what they demand; allowed is header:NAME, cookie:NAME, query:NAME, "
       "segment:NUMBER, host or json:MEMBER: add it";
-  EXPECT_EQ(problems(file_with("{label: privacy}")), Lines{"t:3:70: pools.api.policy: \"from\" is missing, and the route \"*\"" + wanted});
+  EXPECT_EQ(problems(file_with("{label: privacy}")), Lines{"t:3:76: pools.api.policy: \"from\" is missing, and the route \"*\"" + wanted});
   EXPECT_EQ(problems(file_with("{label: privacy}") + "routes: [{pool: api, name: all}]\n"),
-            Lines{"t:3:70: pools.api.policy: \"from\" is missing, and the route \"all\"" + wanted});
+            Lines{"t:3:76: pools.api.policy: \"from\" is missing, and the route \"all\"" + wanted});
   EXPECT_EQ(problems(file_with("{label: privacy}") + "  web: {servers: ['b:1']}\nroutes: [{pool: web}]\n"), Lines{});
 }
 
@@ -138,7 +138,7 @@ TEST(Policy, warns_of_servers_that_would_get_nothing) {
   ASSERT_TRUE(loaded);
   const std::string why =
       ": its label privacy promises nothing, so the pool's policy gives it no traffic: add \"labels: {privacy: VALUE}\"";
-  EXPECT_EQ(lines_of(loaded->warnings), (Lines{"t:3:19: pools.api.servers[0]" + why, "t:3:26: pools.api.servers[1]" + why}));
+  EXPECT_EQ(lines_of(loaded->warnings), (Lines{"t:3:25: pools.api.servers[0]" + why, "t:3:32: pools.api.servers[1]" + why}));
 }
 
 std::string label(const std::string& value) {
@@ -156,7 +156,7 @@ TEST(Labels, may_be_lists_which_are_texts_with_commas) {
 TEST(Labels, refuse_lists_that_would_mean_something_else) {
   const std::string at = "t:3:49: pools.api.servers[0].labels.privacy";
   EXPECT_EQ(label("[]"), at + ": found an empty list, allowed is a text or a list of texts");
-  EXPECT_EQ(label("['1,2']").substr(0, 64), "t:3:50: pools.api.servers[0].labels.privacy[0]: found \"1,2\", which");
+  EXPECT_EQ(label("['1,2']").substr(0, 64), "t:3:56: pools.api.servers[0].labels.privacy[0]: found \"1,2\", which");
   EXPECT_NE(label("['']").find("privacy[0]: found \"\", which is empty"), std::string::npos);
   EXPECT_NE(label("[[1]]").find("privacy[0]: found a list"), std::string::npos);
   EXPECT_NE(label("[" + std::string(200, 'a') + "," + std::string(200, 'b') + "]").find("longer than 256"), std::string::npos);
