@@ -108,9 +108,9 @@ TEST(Policy, refuses_statuses_values_and_labels_that_are_none) {
             Lines{"t:3:84: pools.api.policy.label: found \"a b\", which has the character \" \"; allowed is the name of a label"});
   EXPECT_EQ(problems(file_with("{label: privacy, from: host, unmet_status: 404}")),
             Lines{"t:3:119: pools.api.policy.unmet_status: found 404, allowed is 421 or 503"});
-  EXPECT_EQ(
-      problems(file_with("{label: privacy, from: host, value_if_absent: '111,222'}")),
-      Lines{"t:3:122: pools.api.policy.value_if_absent: found \"111,222\", which has a comma, which separates promises: name one of them"});
+  EXPECT_EQ(problems(file_with("{label: privacy, from: host, value_if_absent: '111,222'}")),
+            Lines{"t:3:122: pools.api.policy.value_if_absent: found \"111,222\", which has a comma, which separates promises: name one of "
+                  "them; allowed is a value of the label"});
   EXPECT_EQ(problems(file_with("{label: privacy, from: host, value_if_absent: ''}")),
             Lines{"t:3:122: pools.api.policy.value_if_absent: found \"\", which is empty; allowed is a value of the label"});
   EXPECT_EQ(
@@ -138,7 +138,7 @@ TEST(Policy, warns_of_servers_that_would_get_nothing) {
   ASSERT_TRUE(loaded);
   const std::string why =
       ": its label privacy promises nothing, so the pool's policy gives it no traffic: add \"labels: {privacy: VALUE}\"";
-  EXPECT_EQ(lines_of(loaded->warnings), (Lines{"t:3:25: pools.api.servers[0]" + why, "t:3:32: pools.api.servers[1]" + why}));
+  EXPECT_EQ(lines_of(loaded->warnings), (Lines{"t:3:19: pools.api.servers[0]" + why, "t:3:26: pools.api.servers[1]" + why}));
 }
 
 std::string label(const std::string& value) {
