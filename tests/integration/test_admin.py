@@ -555,7 +555,7 @@ def test_too_many_leases_that_run_out_at_once_are_kept(three, tmp_path):
         admin = Admin(proxy)
         with admin.events() as events:
             for server in three:
-                assert admin.put(f"{SERVERS}/{server.name}", {"address": server.address, "lease": "200ms"}).status == 201
+                assert admin.put(f"{SERVERS}/{server.name}", {"address": server.address, "lease": "1500ms"}).status == 201
             for server in three:
                 events.wait("lease_overdue")
             assert set(bodies(proxy, 6)) == {"a", "b", "c"}

@@ -587,9 +587,9 @@ def test_the_demo_shows_who_served_whom():
 
 
 def test_the_demo_says_which_port_is_taken():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         done = run("demo", "packets", "--once", "--port", str(port), "--server-port", str(free_port()))
         assert done.returncode == 1 and f"cannot listen on 127.0.0.1:{port}" in done.stderr, done
-        done = run("demo", "packets", "--once", "--port", str(free_port()), "--server-port", str(port - 1))
+        done = run("demo", "packets", "--once", "--port", str(free_port()), "--server-port", str(port))
         assert done.returncode == 1 and f"port {port} is taken" in done.stderr and "--server-port" in done.stderr, done
