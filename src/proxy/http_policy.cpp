@@ -30,6 +30,7 @@ Task<Result<void>> HttpProxy::find_place_by_policy(Trip& trip) {
   if (!trip.demanded) trip.demanded = std::make_unique<Demanded>();
   Result<void> result = fail(ErrorKind::outdated);
   for (int readings = 0; readings < readings_max && !result && result.error().kind == ErrorKind::outdated; ++readings) {
+    trip.pool->refresh();
     const auto& policy = trip.pool->options().policy;
     if (policy && policy->from.kind == PolicySource::json && !trip.exchange.body.done()) {
       const auto received = co_await receive_body(trip, policy->body_bytes_max);

@@ -156,7 +156,7 @@ TEST(Labels, may_be_lists_which_are_texts_with_commas) {
 TEST(Labels, refuse_lists_that_would_mean_something_else) {
   const std::string at = "t:3:54: pools.api.servers[0].labels.privacy";
   EXPECT_EQ(label("[]"), at + ": found an empty list, allowed is a text or a list of texts");
-  EXPECT_EQ(label("['1,2']").substr(0, 64), "t:3:55: pools.api.servers[0].labels.privacy[0]: found \"1,2\", which");
+  EXPECT_EQ(label("['1,2']").substr(0, 66), "t:3:55: pools.api.servers[0].labels.privacy[0]: found \"1,2\", which");
   EXPECT_NE(label("['']").find("privacy[0]: found \"\", which is empty"), std::string::npos);
   EXPECT_NE(label("[[1]]").find("privacy[0]: found a list"), std::string::npos);
   EXPECT_NE(label("[" + std::string(200, 'a') + "," + std::string(200, 'b') + "]").find("longer than 256"), std::string::npos);
