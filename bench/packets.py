@@ -24,6 +24,14 @@ NAMES = {"direct": "no proxy", "fresh": "steelyard, a connection for each packet
          "haproxy": "HAProxy, TCP, passes bytes through"}
 
 
+INTRODUCTION = """# Benchmarks: packets
+
+Written by `./dev bench packets`. Each client sends a packet of 67 bytes, waits for its ack of 118 bytes, and sends the next; one worker
+on one core, clients and servers on the other. Medians over the rounds. HAProxy opens one connection to the server for each client and
+moves bytes; it reads no packet, so it cannot choose by policy: it is there as a measure of what moving costs.
+"""
+
+
 def steelyard_file(port: int, server_port: int, connections: str) -> dict:
     return {
         "workers": 1, "log": {"access": "off"}, "connections": {"max": 20000},
@@ -97,11 +105,7 @@ def measure(build: pathlib.Path, rounds: int, seconds: float) -> dict[tuple[str,
 
 
 def as_markdown(found: dict[tuple[str, int], list[dict]], facts: dict[str, str]) -> str:
-    lines = ["# Benchmarks: packets", "",
-             "Written by `./dev bench packets`. Each client sends a packet of 67 bytes, waits for its ack of 118 bytes, and sends the next; one",
-             "worker on one core, clients and servers on the other. Medians over the rounds. HAProxy opens one connection to the server for",
-             "each client and moves bytes; it reads no packet, so it cannot choose by policy: it is there as a measure of what moving costs.", "",
-             "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items()), "",
+    lines = [INTRODUCTION, "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items()), "",
              "| clients | | packets a second | CPU of the proxy for each, µs | p50, µs | p99, µs |", "|---:|---|---:|---:|---:|---:|"]
     for connections in CONNECTIONS:
         for contender, name in NAMES.items():
