@@ -40,6 +40,16 @@ struct OrNull {
 
 Count<std::uint32_t> active_max() { return {1, config::concurrency().max}; }
 Optional<Count<std::uint32_t>> load() { return {config::count(0, 1'000'000'000)}; }
+Optional<Count<std::uint64_t>> arrived() { return {{0, 1ULL << 53U}}; }
+Optional<config::Text> run() { return {{"a name of letters, digits and . _ -", config::check_name}}; }
+
+config::Text public_url_or_none() {
+  return {config::public_url().described + R"(, or "")",
+          [](std::string_view text) { return text.empty() ? std::nullopt : config::check_public_url(text); }};
+}
+
+constexpr const char* arrived_meaning = "Clients that have arrived there by redirects since it was started; with `load` and `run`.";
+constexpr const char* run_meaning = "Names that start, from which `arrived` counts; then `load` counts what came by redirects alone.";
 
 template <typename Body>
 std::expected<Body, Answer> read(const Section<Body>& table, std::string_view text) {
@@ -94,7 +104,11 @@ const Section<ServerBody>& server_table() {
                           "Exchanges under way here; null: the pool's concurrency.per_server_max."),
           key<ServerBody>("labels", SY_AT(.server.labels), Labels{}, "Names and values of your own."),
           key<ServerBody>("lease", SY_AT(.lease), Optional<Span>{{1ms, 720h}}, "It registers, for so long unless it is renewed."),
-          key<ServerBody>("load", SY_AT(.load), load(), "Exchanges under way by its own count; of a server that registers."),
+          key<ServerBody>("public_url", SY_AT(.server.public_url), config::NonEmpty<config::Text>{config::public_url()},
+                          "Where clients are sent that are to ask it themselves."),
+          key<ServerBody>("load", SY_AT(.report.load), load(), "Exchanges under way by its own count; of a server that registers."),
+          key<ServerBody>("arrived", SY_AT(.report.arrived), arrived(), arrived_meaning),
+          key<ServerBody>("run", SY_AT(.report.run), run(), run_meaning),
       }};
   return table;
 }
@@ -109,6 +123,8 @@ const Section<ServerChange>& change_table() {
           key<ServerChange>("active_max", SY_AT(.active_max), Optional<OrNull<Count<std::uint32_t>>>{{active_max()}},
                             "Exchanges under way here; null: the pool's concurrency.per_server_max."),
           key<ServerChange>("labels", SY_AT(.labels), Optional<Labels>{}, "Names and values of your own, instead of those that it has."),
+          key<ServerChange>("public_url", SY_AT(.public_url), Optional<config::Text>{public_url_or_none()},
+                            "Where clients are sent that are to ask it themselves; \"\": http:// and its address."),
           key<ServerChange>("drained", SY_AT(.drained), Optional<Switch>{}, "Whether it gets no new traffic."),
           key<ServerChange>("forced", SY_AT(.forced), Optional<config::Choice<ForcedHealth>>{forced_words()},
                             "Its health, whatever checks and tries show; none: as they show."),
@@ -126,7 +142,12 @@ const Section<DeadlineBody>& deadline_table() {
 
 const Section<RenewalBody>& renewal_table() {
   static const Section<RenewalBody> table{
-      "an object with the key load", {key<RenewalBody>("load", SY_AT(.load), load(), "Exchanges under way by the server's own count.")}};
+      "an object with the keys load, arrived and run",
+      {
+          key<RenewalBody>("load", SY_AT(.report.load), load(), "Exchanges under way by the server's own count."),
+          key<RenewalBody>("arrived", SY_AT(.report.arrived), arrived(), arrived_meaning),
+          key<RenewalBody>("run", SY_AT(.report.run), run(), run_meaning),
+      }};
   return table;
 }
 
@@ -143,9 +164,17 @@ std::expected<DeadlineBody, Answer> read_deadline(std::string_view text) { retur
 std::expected<RenewalBody, Answer> read_renewal(std::string_view text) { return read_optional(renewal_table(), text); }
 std::expected<EmptyBody, Answer> read_nothing(std::string_view text) { return read_optional(empty_table(), text); }
 
+std::expected<std::optional<LoadReport>, Answer> whole_report(const ReportBody& report) {
+  if (!report.arrived && !report.run) return std::nullopt;
+  if (report.load && report.arrived && report.run) return LoadReport{*report.load, *report.arrived, *report.run};
+  const char* const missing = !report.load ? "load" : !report.arrived ? "arrived" : "run";
+  return std::unexpected(answer_problem(
+      422, "invalid", fmt::format("{} is missing: load, arrived and run are told together, or load alone", missing), missing));
+}
+
 Json represent(const WantedServer& server, Instant now) {
   Json shown{{"id", server.options.id}};
-  for (const auto& [name, value] : server_table().write({server.options, std::nullopt, std::nullopt}).items()) shown[name] = value;
+  for (const auto& [name, value] : server_table().write({server.options, std::nullopt, {}}).items()) shown[name] = value;
   if (!server.options.active_max) shown["active_max"] = nullptr;
   shown["origin"] = word_of(server.origin);
   shown["drained"] = server.drained;

@@ -12,16 +12,22 @@
 
 namespace steelyard::admin {
 
+// What a server says of what it has to do, as it was sent: of `load` alone, nobody knows what it counts.
+struct ReportBody {
+  std::optional<std::uint32_t> load;
+  std::optional<std::uint64_t> arrived;
+  std::optional<std::string> run;
+};
 struct ServerBody {
   ServerOptions server;           // its id comes from the path
   std::optional<Duration> lease;  // it registers, and has to renew
-  std::optional<std::uint32_t> load;
+  ReportBody report;
 };
 struct DeadlineBody {
   std::optional<Duration> deadline;
 };
 struct RenewalBody {
-  std::optional<std::uint32_t> load;
+  ReportBody report;
 };
 struct EmptyBody {};
 
@@ -38,6 +44,9 @@ std::expected<ServerChange, Answer> read_change(std::string_view text);
 std::expected<DeadlineBody, Answer> read_deadline(std::string_view text);
 std::expected<RenewalBody, Answer> read_renewal(std::string_view text);
 std::expected<EmptyBody, Answer> read_nothing(std::string_view text);
+
+// What the registry's pool is told of it: nothing where arrivals are not counted, an answer where the report is not whole.
+std::expected<std::optional<LoadReport>, Answer> whole_report(const ReportBody& report);
 
 // A server with the keys that it is put with, and what is known of it besides.
 [[nodiscard]] Json represent(const WantedServer& server, Instant now);

@@ -56,6 +56,8 @@ class Control {
                                                    std::string_view owner, std::optional<std::uint32_t> load) = 0;
   virtual std::expected<Applied, Refusal> renew(std::string_view pool, std::string_view id, std::string_view owner,
                                                 std::optional<std::uint32_t> load) = 0;
+  // What a server with a lease says of what it was sent by redirects.
+  virtual void report(std::string_view pool, std::string_view id, const LoadReport& report) = 0;
   virtual std::expected<Departure, Refusal> leave(std::string_view pool, std::string_view id, std::string_view owner) = 0;
 
   // Begins to put the binary that is there now in the place of this process; status() tells of it. The sentence says why not.

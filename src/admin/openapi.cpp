@@ -107,7 +107,7 @@ Json server_schema() {
   const Json text{{"type", "string"}};
   Json schema = server_table().schema();
   Json& keys = schema["properties"];
-  keys.erase("load");
+  for (const char* key : {"load", "arrived", "run"}) keys.erase(key);
   keys["id"] = text;
   keys["origin"] = {{"enum", {"configuration", "admin", "registration"}}};
   keys["drained"] = change_table().schema()["properties"]["drained"];

@@ -77,14 +77,17 @@ Answer put_server(const Call& call) {
   const auto precondition = judge(call);
   if (!precondition) return precondition.error();
   const bool registers = call.caller.role == Caller::Role::registrar || body->lease.has_value();
-  if (body->load && !registers) {
+  const auto report = whole_report(body->report);
+  if (!report) return report.error();
+  if (body->report.load && !registers) {
     return answer_problem(422, "invalid", "load is told by a server that registers itself: add a lease, or leave it out", "load");
   }
   body->server.id = call.id;
-  const auto applied = registers
-                           ? call.control.announce(call.pool, std::move(body->server), body->lease, owner_name(call.caller), body->load)
-                           : call.control.put_server(call.pool, std::move(body->server), *precondition);
+  const auto applied =
+      registers ? call.control.announce(call.pool, std::move(body->server), body->lease, owner_name(call.caller), body->report.load)
+                : call.control.put_server(call.pool, std::move(body->server), *precondition);
   if (!applied) return answer_refusal(applied.error());
+  if (*report) call.control.report(call.pool, call.id, **report);
   if (applied->effect != Applied::Effect::created) return answer_server(call, 200);
   Answer answer = answer_server(call, 201);
   answer.fields += fmt::format("Location: /v1/pools/{}/servers/{}\r\n", http::encode_segment(call.pool), http::encode_segment(call.id));
@@ -112,7 +115,10 @@ Answer remove_server(const Call& call) {
 Answer renew_server(const Call& call) {
   const auto body = read_renewal(call.body);
   if (!body) return body.error();
-  const auto applied = call.control.renew(call.pool, call.id, owner_name(call.caller), body->load);
+  const auto report = whole_report(body->report);
+  if (!report) return report.error();
+  const auto applied = call.control.renew(call.pool, call.id, owner_name(call.caller), body->report.load);
+  if (applied && *report) call.control.report(call.pool, call.id, **report);
   return applied ? answer_server(call, 200) : answer_refusal(applied.error());
 }
 

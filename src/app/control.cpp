@@ -225,6 +225,16 @@ std::expected<Applied, Refusal> Control::renew(std::string_view pool, std::strin
   return settle(pool, id, directory_.registry().renew(pool, id, owner, load, moment()), Directory::When::soon);
 }
 
+// One whose pool does not have it yet is told of it there.
+void Control::report(std::string_view name, std::string_view id, const LoadReport& report) {
+  directory_.registry().report(name, id, report);
+  const auto pool = pools_.find(name);
+  if (!pool) return;
+  for (const auto& server : pool->servers()) {
+    if (server->id == id) pool->report(*server, report, moment().now);
+  }
+}
+
 std::expected<admin::Departure, Refusal> Control::leave(std::string_view pool, std::string_view id, std::string_view owner) {
   const auto applied = settle(pool, id, directory_.registry().leave(pool, id, owner), Directory::When::now);
   if (!applied) return std::unexpected(applied.error());

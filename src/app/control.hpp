@@ -41,6 +41,7 @@ class Control final : public admin::Control {
                                            std::string_view owner, std::optional<std::uint32_t> load) override;
   std::expected<Applied, Refusal> renew(std::string_view pool, std::string_view id, std::string_view owner,
                                         std::optional<std::uint32_t> load) override;
+  void report(std::string_view pool, std::string_view id, const LoadReport& report) override;
   std::expected<admin::Departure, Refusal> leave(std::string_view pool, std::string_view id, std::string_view owner) override;
 
   std::expected<void, std::string> upgrade() override;

@@ -118,7 +118,8 @@ std::vector<PoolServer> Directory::servers(std::string_view pool) const {
   std::vector<PoolServer> servers;
   for (const WantedServer& wanted : registry_.servers(pool)) {
     if (const auto address = literal(wanted.options)) {
-      servers.push_back({wanted.options, *address, wanted.drained, wanted.forced});
+      const auto report = wanted.lease ? wanted.lease->report : std::nullopt;
+      servers.push_back({wanted.options, *address, wanted.drained, wanted.forced, report});
       continue;
     }
     const auto name = names_.find(key_of(wanted.options));

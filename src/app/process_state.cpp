@@ -29,6 +29,7 @@ constexpr std::pair<const char*, std::uint64_t Snapshot::*> counters[] = {
     {"hedges_wasted", &Snapshot::hedges_wasted},
     {"queued", &Snapshot::queued},
     {"tunnels", &Snapshot::tunnels},
+    {"redirects", &Snapshot::redirects},
     {"policy_absent", &Snapshot::policy_absent},
     {"policy_ambiguous", &Snapshot::policy_ambiguous},
     {"policy_unmet", &Snapshot::policy_unmet},

@@ -60,6 +60,7 @@ ServerRow row_of(const ServerRow& wanted, const AdminJson& state) {
   row.reason = text_of(state, "reason");
   row.since_unix_s = number_of<std::int64_t>(state, "since_unix_seconds");
   row.active = number_of<std::uint64_t>(state, "active");
+  row.remote = number_of<std::uint64_t>(state, "remote");
   row.requests = number_of<std::uint64_t>(state, "requests");
   row.failures = number_of<std::uint64_t>(state, "failures");
   row.error_statuses = number_of<std::uint64_t>(state, "error_statuses");
@@ -89,7 +90,7 @@ void add(Table& table, const ServerRow& row, std::int64_t now_unix_s) {
              {row.state, row.tone},
              {since},
              {fmt::format("{}", row.weight)},
-             {spell_count(row.active)},
+             {row.remote == 0 ? spell_count(row.active) : fmt::format("{} ({} remote)", spell_count(row.active), spell_count(row.remote))},
              {spell_count(row.requests)},
              {spell_count(row.failures)},
              {spell_count(row.error_statuses)},

@@ -25,6 +25,7 @@ struct ServerRow {
   std::int64_t since_unix_s = 0;
   std::uint64_t weight = 0;
   std::uint64_t active = 0;
+  std::uint64_t remote = 0;  // of these, what clients do there themselves
   std::uint64_t requests = 0;
   std::uint64_t failures = 0;
   std::uint64_t error_statuses = 0;

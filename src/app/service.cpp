@@ -138,13 +138,18 @@ std::expected<void, std::string> Service::open_log() {
 std::expected<Service::Prepared, std::string> Service::prepare(Options options) {
   auto admin = admin_.prepare(options.admin, options.pools);
   if (!admin) return std::unexpected(admin.error());
-  auto tokens = packet_tokens(options);
-  auto listeners = tokens ? listeners_.prepare(options.listeners) : std::unexpected(tokens.error());
-  if (!listeners) {
+  const auto refuse = [&admin](std::string why) {
     AdminServer::discard(*admin);
-    return std::unexpected(listeners.error());
-  }
-  return Prepared{std::move(options), std::move(*listeners), std::move(*admin), std::move(*tokens)};
+    return std::unexpected(std::move(why));
+  };
+  auto tokens = packet_tokens(options);
+  if (!tokens) return refuse(tokens.error());
+  auto keys = read_route_keys(options.routes);
+  if (!keys) return refuse(keys.error());
+  for (const std::string& warning : keys->warnings) log_message(LogLevel::warning, "{}", warning);
+  auto listeners = listeners_.prepare(options.listeners);
+  if (!listeners) return refuse(listeners.error());
+  return Prepared{std::move(options), std::move(*listeners), std::move(*admin), std::move(*tokens), std::move(keys->keys)};
 }
 
 std::expected<Service::PacketTokens, std::string> Service::packet_tokens(const Options& options) {
@@ -176,6 +181,7 @@ void Service::apply(Prepared& prepared) {
   pools_.configure(wanted_pools());
   const auto site = std::make_shared<Site>(options.routes, pools_.pools(), seed_, options.http, options.timeouts);
   site->forwarded = options.forwarded;
+  site->keys_of_routes = std::move(prepared.route_keys);
   site->status_page = [this](std::string_view path) { return status_page(*this, path); };
   for (const Listeners::Open& listener : prepared.listeners.open) {
     if (listener.options.protocol != Protocol::packet) continue;

@@ -18,6 +18,7 @@
 #include "app/control.hpp"
 #include "app/directory.hpp"
 #include "app/inherited.hpp"
+#include "app/key_files.hpp"
 #include "app/listeners.hpp"
 #include "app/notify.hpp"
 #include "app/predecessor.hpp"
@@ -100,6 +101,7 @@ class Service final : private PacketRegistrar {
     Listeners::Change listeners;
     AdminServer::Prepared admin;
     PacketTokens packet_tokens;
+    std::vector<Keys> route_keys;
   };
 
   std::expected<void, std::string> open_log();

@@ -28,7 +28,7 @@ constexpr auto exchanges_patience = std::chrono::milliseconds(200);
 }  // namespace
 
 void Service::cut(const std::shared_ptr<Server>& server) {
-  const std::uint32_t active = server->load.active.load(std::memory_order_relaxed);
+  const std::uint32_t active = server->own_active();  // what clients do there themselves cannot be cut
   if (active == 0) return;
   log_message(LogLevel::warning, "server {}: {} exchanges are still under way at the deadline: cutting them", server->id, active);
   for (const auto& worker : workers_) worker->cut(server);

@@ -24,6 +24,9 @@ Section<ServerOptions> server_table() {
           key<ServerOptions>("id", SY_AT(.id), NonEmpty<Text>{{"a name of letters, digits and . _ - : [ ]", check_server_id}},
                              "What logs and metrics call it; once in a pool.", "the address"),
           key<ServerOptions>("labels", SY_AT(.labels), NonEmpty<Labels>{}, "Names and values of your own.", "none"),
+          key<ServerOptions>("public_url", SY_AT(.public_url), NonEmpty<Text>{public_url()},
+                             "Where clients are sent that are to ask it themselves; path and query are the request's.",
+                             "`http://` and the address"),
       }};
 }
 

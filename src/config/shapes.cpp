@@ -45,6 +45,27 @@ void AdminBind::read(const Node& node, AdminOptions& value, Reading& reading) co
   }
 }
 
+void ClientText::read(const Node& node, ClientBinding& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  using Kind = ClientBinding::Kind;
+  if (node.text == "exact" || node.text == "none") {
+    value = {.kind = node.text == "exact" ? Kind::exact : Kind::none};
+    return;
+  }
+  const auto bits = node.text.starts_with('/') ? parse_unsigned<unsigned>(std::string_view(node.text).substr(1)) : std::nullopt;
+  if (!bits || *bits < bits_min || *bits > bits_max) {
+    const std::string hint = bits && *bits == 32 ? R"(; "/32" is written exact)" : did_you_mean(node.text, {"exact", "none"});
+    reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(), hint));
+    return;
+  }
+  value = {.kind = Kind::prefix, .prefix_v4 = static_cast<std::uint8_t>(*bits)};
+}
+
+Json ClientText::write(const ClientBinding& value) const {
+  if (value.kind == ClientBinding::Kind::prefix) return fmt::format("/{}", value.prefix_v4);
+  return value.kind == ClientBinding::Kind::exact ? "exact" : "none";
+}
+
 std::string spell_server(const ServerOptions& server) {
   return is_service_name(server.host) ? server.host : spell_host_port(server.host, server.port);
 }

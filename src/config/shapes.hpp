@@ -58,6 +58,19 @@ struct AdminBind {
 // The name of a service stands alone: its records say the ports.
 [[nodiscard]] std::string spell_server(const ServerOptions& server);
 
+inline Text public_url() { return {R"(a URL without a path such as "https://a.example.com:8443")", check_public_url}; }
+
+// Whom a redirect's token is for: "/24" is the client's network by the first 24 bits of an IPv4 address.
+struct ClientText {
+  using Value = ClientBinding;
+  static constexpr unsigned bits_min = 8;
+  static constexpr unsigned bits_max = 31;
+  void read(const Node& node, ClientBinding& value, Reading& reading) const;
+  Json write(const ClientBinding& value) const;
+  Json schema() const { return text_schema("^(exact|none|/[0-9]{1,2})$"); }
+  std::string words() const { return R"(exact, none, or a prefix from "/8" to "/31")"; }
+};
+
 // Where a server is: an IP address or a name, and a port; or the name of a service (RFC 2782).
 struct ServerAddress {
   using Value = ServerOptions;

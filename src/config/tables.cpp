@@ -2,6 +2,7 @@
 // meanings stand here.
 #include "config/tables.hpp"
 
+#include "config/pool_shapes.hpp"
 #include "config/pool_tables.hpp"
 #include "config/ranges.hpp"
 #include "config/shapes.hpp"
@@ -188,7 +189,58 @@ Section<RouteOptions> route_timeouts_table() {
           }};
 }
 
+Section<AutoRedirectOptions> auto_table() {
+  using Auto = AutoRedirectOptions;
+  const List<MatchText> methods{{"a method such as GET", method_problem}, "a method or a list of methods; [] for none", Single::allowed};
+  const Size<std::uint64_t> body_bytes{1, 1ULL << 40U, Word<std::uint64_t>{"never", unlimited}};
+  return {"a map with the keys methods and body_bytes_min",
+          {
+              key<Auto>("methods", SY_AT(.methods), methods, "Requests of these methods are redirected."),
+              key<Auto>("body_bytes_min", SY_AT(.body_bytes_min), body_bytes,
+                        "So are those of other methods that announce a body of at least this size."),
+          }};
+}
+
+Section<RedirectOptions> redirect_table() {
+  using Redirect = RedirectOptions;
+  const NonEmpty<Text> file{{"a file's path", check_file_path}};
+  const Choice<TokenPlace> place{{{"query", TokenPlace::query}, {"cookie", TokenPlace::cookie}}};
+  const Text name{"a name of up to 64 letters, digits and . _ -", check_token_name};
+  const Condition<Redirect> is_signed{"keys", "FILE", [](const Redirect& redirect) { return !redirect.keys.empty(); }};
+  return {"a map with the keys of a redirect",
+          {
+              key<Redirect>("status", SY_AT(.status), StatusChoice{{307, 308}}, "With which a client is sent to the server."),
+              key<Redirect>("keys", SY_AT(.keys), file,
+                            "A file with keys as a JWK Set (RFC 7517); the first that can sign signs a token for each redirect.",
+                            "none: redirects are not signed"),
+              only_with(is_signed, key<Redirect>("token_in", SY_AT(.token_in), place,
+                                                 "Where the token is; a cookie only reaches servers that have this proxy's host name.")),
+              only_with(is_signed, key<Redirect>("token_name", SY_AT(.token_name), name, "What it is called there.")),
+              key<Redirect>("lifetime", SY_AT(.lifetime), Span{1s, 1h}, "Within which a client must arrive at the server."),
+              only_with(is_signed, key<Redirect>("client", SY_AT(.client), ClientText{},
+                                                 "For whom the token is: this client, its network (of an IPv6 address /64), or anybody.")),
+              only_with(is_signed, key<Redirect>("bind_query", SY_AT(.bind_query), Switch{},
+                                                 "Whether the token is for path and query, or for the path alone.")),
+              key<Redirect>("auto", SY_AT(.automatic), auto_table(), "Which requests are redirected in `mode: auto`."),
+          }};
+}
+
+// What mode auto goes by counts in no other.
+void check_route(const Node& node, RouteOptions& route, Reading& reading) {
+  const Node* const redirect = node.find("redirect");
+  if (redirect == nullptr || redirect->kind != NodeKind::map || route.mode != RouteMode::redirect) return;
+  const Reading::Step step(reading, "redirect");
+  for (const Entry& entry : redirect->entries) {
+    if (entry.key.text != "auto") continue;
+    const Reading::Step deeper(reading, "auto");
+    report_key_without_effect(entry, "mode", "auto", reading);
+  }
+}
+
 Section<RouteOptions> route_table() {
+  const Choice<RouteMode> mode{{{"proxy", RouteMode::proxy}, {"redirect", RouteMode::redirect}, {"auto", RouteMode::automatic}}};
+  const Condition<RouteOptions> redirects{"mode", "redirect or auto",
+                                          [](const RouteOptions& route) { return route.mode != RouteMode::proxy; }};
   return {"a map with the keys of a route",
           {
               key<RouteOptions>("name", SY_AT(.name), NonEmpty<Text>{{"a name of up to 256 printable characters", check_route_name}},
@@ -206,7 +258,12 @@ Section<RouteOptions> route_table() {
                                 "As `http.body_bytes_max`, for this route.", "`http.body_bytes_max`"),
               key<RouteOptions>("repeat", SY_AT(.repeat_any), Choice<bool>{{{"idempotent", false}, {"any", true}}},
                                 "Which requests may be sent again; any is for servers that recognise a repeated POST."),
-          }};
+              key<RouteOptions>("mode", SY_AT(.mode), mode,
+                                "Whether requests are carried to a server, or clients sent there themselves; auto: some of them."),
+              only_with(redirects, key<RouteOptions>("redirect", SY_AT(.redirect), redirect_table(), "How clients are sent to a server.",
+                                                     "unsigned, with 307")),
+          },
+          check_route};
 }
 
 void check_admin(const Node& node, AdminOptions& admin, Reading& reading) {

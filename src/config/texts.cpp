@@ -182,6 +182,31 @@ std::optional<std::string> check_route_host(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<std::string> check_public_url(std::string_view text) {
+  if (auto wrong = check_length(text, 300)) return wrong;
+  const std::size_t scheme_bytes = text.starts_with("http://") ? 7 : text.starts_with("https://") ? 8 : 0;
+  if (scheme_bytes == 0) return R"(does not begin with "http://" or "https://")";
+  const std::string_view rest = text.substr(scheme_bytes);
+  const std::size_t end = rest.find_first_of("/?#");
+  const std::string_view meant = text.substr(0, end == std::string_view::npos ? end : scheme_bytes + end);
+  if (end != std::string_view::npos) {
+    const char* const what = rest[end] == '/' ? "a path" : rest[end] == '?' ? "a query" : "a fragment";
+    return fmt::format("has {}, which comes from the request: write \"{}\"", what, meant);
+  }
+  if (rest.find('@') != std::string_view::npos) return "has a user's name, which does not belong into a URL that all clients get";
+  const bool bracketed = rest.starts_with('[') && rest.ends_with(']') && IpAddress::parse(rest.substr(1, rest.size() - 2));
+  if (bracketed || (rest.find(':') == std::string_view::npos && parse_host(rest))) return std::nullopt;
+  if (rest.find(':') == std::string_view::npos || rest.ends_with(']')) return "has no host that there can be";
+  const auto with_port = parse_host_port(rest);
+  return with_port ? std::nullopt : std::optional(with_port.error());
+}
+
+std::optional<std::string> check_token_name(std::string_view text) {
+  if (auto wrong = check_length(text, 64)) return wrong;
+  if (text == "steelyard_hops") return "has a meaning of its own: it says how often a request was sent back";
+  return check_characters(text, "._-");
+}
+
 std::optional<std::string> check_edited_name(std::string_view name, EditedSide side) {
   if (auto wrong = check_field_name(name)) return wrong;
   struct Refusal {

@@ -163,6 +163,23 @@ std::optional<Network> Network::parse(std::string_view text) {
   return network;
 }
 
+Network Network::around(const IpAddress& ip, unsigned prefix_bits) {
+  auto bytes = ip.bytes();
+  for (unsigned i = 0; i < bytes.size(); ++i) {
+    const unsigned kept = prefix_bits > 8 * i ? std::min(prefix_bits - 8 * i, 8U) : 0;
+    bytes[i] &= static_cast<std::uint8_t>(0xff00U >> kept);
+  }
+  Network network;
+  if (ip.is_v6()) {
+    network.base_ = IpAddress::v6(bytes);
+  } else {
+    network.base_ = IpAddress::v4(static_cast<std::uint32_t>(bytes[0]) << 24U | static_cast<std::uint32_t>(bytes[1]) << 16U |
+                                  static_cast<std::uint32_t>(bytes[2]) << 8U | bytes[3]);
+  }
+  network.prefix_bits_ = prefix_bits;
+  return network;
+}
+
 bool Network::contains(const IpAddress& ip) const {
   if (ip.is_v6() != base_.is_v6()) return false;
   const unsigned whole = prefix_bits_ / 8;

@@ -49,6 +49,8 @@ class Network {
  public:
   // "10.0.0.0/8", "fd00::/8", or one address. Bits beyond the prefix must be 0.
   static std::optional<Network> parse(std::string_view text);
+  // Of that length, where `ip` is. At most 32 bits, of IPv6 128.
+  static Network around(const IpAddress& ip, unsigned prefix_bits);
   [[nodiscard]] bool contains(const IpAddress& ip) const;
   [[nodiscard]] bool contains(const Network& other) const;  // all of it
   [[nodiscard]] std::string to_string() const;

@@ -8,6 +8,7 @@ std::string_view name(Outcome outcome) {
     case Outcome::client_gone: return "client_gone";
     case Outcome::truncated: return "truncated";
     case Outcome::refused: return "refused";
+    case Outcome::redirected: return "redirected";
     case Outcome::tunnel: return "tunnel";
   }
   return "unknown";

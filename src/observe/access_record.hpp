@@ -17,6 +17,7 @@ enum class Outcome : std::uint8_t {
   client_gone,  // the client left before its response was complete
   truncated,    // the server's response broke off after its head had been passed on
   refused,      // answered by the proxy itself, because it refused the request or found no server for it
+  redirected,   // answered by the proxy itself, which sent the client to the server
   tunnel,       // switched protocols or CONNECT; recorded when the tunnel ends
 };
 [[nodiscard]] std::string_view name(Outcome outcome);

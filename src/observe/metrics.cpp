@@ -27,6 +27,7 @@ void add_worker(MetricsSnapshot& sum, const WorkerMetrics& worker) {
   sum.hedges_wasted += worker.hedges_wasted.value();
   sum.queued += worker.queued.value();
   sum.tunnels += worker.tunnels.value();
+  sum.redirects += worker.redirects.value();
   sum.policy_absent += worker.policy_absent.value();
   sum.policy_ambiguous += worker.policy_ambiguous.value();
   sum.policy_unmet += worker.policy_unmet.value();
@@ -77,6 +78,7 @@ std::string metrics_json(const MetricsSnapshot& metrics) {
   page["hedges_wasted"] = metrics.hedges_wasted;
   page["queued"] = metrics.queued;
   page["tunnels"] = metrics.tunnels;
+  page["redirects"] = metrics.redirects;
   page["policy_refusals"] = {{"absent", metrics.policy_absent}, {"ambiguous", metrics.policy_ambiguous}, {"unmet", metrics.policy_unmet}};
   page["packets"] = metrics.packets;
   page["packet_setups"] = metrics.packet_setups;

@@ -68,11 +68,12 @@ struct alignas(64) WorkerMetrics {
   Counter hedges_wasted;  // of these, those that were not the first to answer
   Counter queued;         // requests that waited for a place
   Counter tunnels;
+  Counter redirects;         // requests that were answered with the way to their server
   Counter policy_absent;     // requests refused because they did not say which policy they demand
   Counter policy_ambiguous;  // … because they did not say it in one way
   Counter policy_unmet;      // … because no server promises it
-  Counter packets;        // of clients; each is an exchange as well
-  Counter packet_setups;  // by which servers announced themselves
+  Counter packets;           // of clients; each is an exchange as well
+  Counter packet_setups;     // by which servers announced themselves
   Counter packet_setups_refused;
   std::array<Counter, limit_count> limits;
   std::array<Counter, status_max - status_min + 1> statuses;
@@ -111,6 +112,7 @@ struct MetricsSnapshot {
   std::uint64_t hedges_wasted = 0;
   std::uint64_t queued = 0;
   std::uint64_t tunnels = 0;
+  std::uint64_t redirects = 0;
   std::uint64_t policy_absent = 0;
   std::uint64_t policy_ambiguous = 0;
   std::uint64_t policy_unmet = 0;

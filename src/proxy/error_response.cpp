@@ -61,6 +61,8 @@ Answer answer_to(const Error& error) {
 std::string_view status_text(int status) {
   switch (status) {
     case 200: return "OK";
+    case 307: return "Temporary Redirect";
+    case 308: return "Permanent Redirect";
     case 400: return "Bad Request";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";

@@ -46,6 +46,9 @@ bool written_anew(FieldName id) {
   return id == FieldName::host || id == FieldName::content_length || id == FieldName::transfer_encoding || id == FieldName::x_request_id;
 }
 
+// Said to this proxy alone.
+bool ends_here(FieldName id) { return id == FieldName::x_steelyard_no_redirect; }
+
 }  // namespace
 
 void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
@@ -57,7 +60,9 @@ void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
   const HeaderEdits& edits = request.route.request_headers;
   const Trust trust = trust_in(request.forwarded, request.client);
   for (const http::Field& field : head.fields.all()) {
-    if (field.hop_by_hop || written_anew(field.id) || drops(field, request.forwarded.style, trust) || edits.replace(field.name)) continue;
+    if (field.hop_by_hop || written_anew(field.id) || ends_here(field.id) || drops(field, request.forwarded.style, trust) ||
+        edits.replace(field.name))
+      continue;
     if (field.id == FieldName::max_forwards) {
       write_max_forwards(out, field, head.method);
     } else if (field.id != FieldName::expect || (head.expects_continue && request.expect == Expect::passed_on)) {

@@ -98,7 +98,11 @@ Task<void> HttpProxy::serve(Exchange& exchange) {
     // Before a server is chosen: what will not be forwarded must not count against one.
     co_await answer(trip, *refused);
   } else {
-    result = co_await forward(trip);
+    if (is_redirected(trip)) {
+      result = co_await redirect(trip);
+    } else {
+      result = co_await forward(trip);
+    }
     if (!result && !exchange.response_started && result.error().kind != ErrorKind::cancelled) {
       co_await answer(trip, answer_for(trip, result.error()));
     }
@@ -140,15 +144,18 @@ std::optional<Answer> HttpProxy::route(Trip& trip) {
   return std::nullopt;
 }
 
-// Servers one after the other, until one has answered or trying another would not be safe, or too much.
-Task<Result<void>> HttpProxy::forward(Trip& trip) {
+// A place, where that can be had at once. A pool with a policy wants to know first what is demanded.
+Result<void> HttpProxy::begin_search(Trip& trip) {
   trip.pool->count_request(scheduler_.now());
   identify(trip);
+  if (trip.pool->options().policy) return fail(ErrorKind::outdated);
+  return take_place(trip, trip.pick_request(trip.exchange.body.done() && is_repeatable(trip)), PoolView::Turn::none);
+}
+
+// Servers one after the other, until one has answered or trying another would not be safe, or too much.
+Task<Result<void>> HttpProxy::forward(Trip& trip) {
   Freshness freshness = Freshness::reuse;
-  Result<void> result = fail(ErrorKind::outdated);  // a pool with a policy wants to know first what is demanded
-  if (!trip.pool->options().policy) {
-    result = take_place(trip, trip.pick_request(trip.exchange.body.done() && is_repeatable(trip)), PoolView::Turn::none);
-  }
+  Result<void> result = begin_search(trip);
   if (failed_by(result, ErrorKind::overloaded)) result = co_await wait_for_place(trip);
   if (failed_by(result, ErrorKind::outdated)) result = co_await find_place_by_policy(trip);
   while (result) {

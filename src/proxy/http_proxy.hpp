@@ -97,7 +97,7 @@ class HttpProxy final : public ExchangeHandler {
     Instant total_deadline = never;
     Place place;                      // at the server of the try under way, or the last one
     Place next;                       // at the server of the next try, where that is decided
-    std::shared_ptr<Server> session;  // whom the client's cookie names
+    std::shared_ptr<Server> session;  // whom the client's cookie names, and later on whom it was sent to
     std::uint64_t key_hash = 0;
     std::unique_ptr<FailedServers> failed;
     std::unique_ptr<Demanded> demanded;
@@ -145,6 +145,7 @@ class HttpProxy final : public ExchangeHandler {
 
   // The phases, in their order.
   [[nodiscard]] std::optional<Answer> route(Trip& trip);
+  Result<void> begin_search(Trip& trip);
   Task<Result<void>> forward(Trip& trip);
   void count_refusal(const http::ParseError& refusal);
   void explain_choice(const Trip& trip) const;
@@ -153,6 +154,17 @@ class HttpProxy final : public ExchangeHandler {
 
   Task<void> answer(Trip& trip, Answer answer);
   Task<void> answer_status_page(Trip& trip);
+
+  // The way to the server as the answer (http_redirect.cpp).
+  struct RedirectTarget {
+    std::string text;   // path and query
+    unsigned hops = 0;  // how often a guard has sent it back
+  };
+  [[nodiscard]] static bool is_redirected(const Trip& trip);
+  Task<Result<void>> redirect(Trip& trip);
+  [[nodiscard]] static std::expected<RedirectTarget, Answer> read_target(const Trip& trip);
+  [[nodiscard]] std::string new_token(const Trip& trip, const RedirectTarget& wanted);
+  Task<Result<void>> send_redirect(Trip& trip, const RedirectTarget& wanted);
 
   // Which server, and whether another one (http_choice.cpp).
   enum class Another : std::uint8_t { none, taken, later };

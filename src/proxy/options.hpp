@@ -33,6 +33,41 @@ struct HeaderEdits {
   }
 };
 
+// Whether a request is carried to its server, or its client sent there itself.
+enum class RouteMode : std::uint8_t {
+  proxy,
+  redirect,
+  automatic,  // some are redirected, the others carried
+};
+
+// What a redirect's token says of the client.
+struct ClientBinding {
+  enum class Kind : std::uint8_t { exact, prefix, none };
+  Kind kind = Kind::exact;
+  std::uint8_t prefix_v4 = 24;  // with `prefix`; of an IPv6 address it is prefix_v6
+  friend bool operator==(const ClientBinding&, const ClientBinding&) = default;
+};
+inline constexpr std::uint8_t client_prefix_v6 = 64;
+
+// Which requests of a route in mode auto are redirected: those of these methods, and those that announce so large a body.
+struct AutoRedirectOptions {
+  std::vector<std::string> methods{"GET", "HEAD"};
+  std::uint64_t body_bytes_min = 1ULL << 20U;
+};
+
+enum class TokenPlace : std::uint8_t { query, cookie };
+
+struct RedirectOptions {
+  std::uint16_t status = 307;
+  std::string keys;  // a file with the keys that sign; "": redirects are not signed
+  TokenPlace token_in = TokenPlace::query;
+  std::string token_name = "steelyard_token";
+  Duration lifetime = 30s;  // within which a client must arrive
+  ClientBinding client;
+  bool bind_query = true;
+  AutoRedirectOptions automatic;
+};
+
 struct RouteOptions {
   std::string name;  // for logs and metrics; by default made from the match
   MatchOptions match;
@@ -44,6 +79,8 @@ struct RouteOptions {
   std::optional<Duration> total_timeout;
   std::optional<std::uint64_t> body_bytes_max;
   bool repeat_any = false;  // requests of any method may be sent again: the servers recognise repetitions
+  RouteMode mode = RouteMode::proxy;
+  RedirectOptions redirect;
 };
 
 enum class ForwardedStyle : std::uint8_t { x_forwarded, forwarded, both, off };

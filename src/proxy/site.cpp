@@ -14,8 +14,8 @@ std::vector<MatchOptions> matches_of(const std::vector<RouteOptions>& routes) {
   return matches;
 }
 
-bool changes_heads(const RouteOptions& route) {
-  return !route.host.empty() || !route.request_headers.empty() || !route.response_headers.empty();
+bool says_more(const RouteOptions& route) {
+  return route.mode != RouteMode::proxy || !route.host.empty() || !route.request_headers.empty() || !route.response_headers.empty();
 }
 
 }  // namespace
@@ -38,7 +38,8 @@ Site::Site(std::vector<RouteOptions> route_options, std::vector<std::shared_ptr<
                       .total_timeout = options.total_timeout.value_or(timeouts.total),
                       .body_bytes_max = options.body_bytes_max.value_or(http.body_bytes_max),
                       .repeat_any = options.repeat_any,
-                      .heads = changes_heads(options) ? &options : &says_nothing});
+                      .mode = options.mode,
+                      .heads = says_more(options) ? &options : &says_nothing});
   }
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "decide/route/router.hpp"
+#include "decide/token/key_set.hpp"
 #include "proxy/options.hpp"
 #include "session/options.hpp"
 #include "upstream/pool.hpp"
@@ -25,7 +26,8 @@ struct Site {
     Duration total_timeout{};
     std::uint64_t body_bytes_max = unlimited;
     bool repeat_any = false;
-    // What it says about heads. All routes that leave them alone share the options of a route that says nothing.
+    RouteMode mode = RouteMode::proxy;
+    // What it says about heads and redirects. All routes that leave them alone share the options of a route that says nothing.
     const RouteOptions* heads = nullptr;
   };
   static_assert(sizeof(Route) == 64);
@@ -39,6 +41,11 @@ struct Site {
   std::vector<std::shared_ptr<Pool>> pools;
   const std::vector<RouteOptions> options_of_routes;
   std::vector<Route> routes;
+  // What redirects are signed with, by route; nullptr: nothing. Empty where no route signs.
+  std::vector<std::shared_ptr<const token::KeySet>> keys_of_routes;
+  [[nodiscard]] const token::KeySet* keys_of(const Route& route) const {
+    return keys_of_routes.empty() ? nullptr : keys_of_routes[static_cast<std::size_t>(&route - routes.data())].get();
+  }
   Router router;
   ForwardedOptions forwarded;
   struct PacketListener {

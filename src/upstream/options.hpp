@@ -26,6 +26,7 @@ struct ServerOptions {
   bool backup = false;                        // takes traffic only while no other server does
   std::optional<std::uint32_t> active_max{};  // instead of the pool's per_server_max
   std::map<std::string, std::string> labels{};
+  std::string public_url{};  // where clients reach it themselves, without a path; "": http:// and its address
   friend bool operator==(const ServerOptions&, const ServerOptions&) = default;
 };
 inline constexpr std::uint32_t weight_max = 1000;

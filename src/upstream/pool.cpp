@@ -52,6 +52,7 @@ void Pool::configure(PoolOptions options, std::span<const PoolServer> wanted, co
       if (options_->health && options_->health->before_traffic) server->hold(Hold::unchecked, "not checked yet", at.unix_s);
       added.push_back(server);
     }
+    if (each.report && !server->remote.counts()) change_remote(*server, server->remote.report(*each.report, at.now));
     continue_counts(*server, known);
     servers.push_back(std::move(server));
   }
@@ -127,6 +128,7 @@ void Pool::continue_counts(Server& server, const KnownServers& known) {
 void Pool::remove_locked(const std::shared_ptr<Server>& server, const Moment& at) {
   server->set_removed(true);
   server->hold(Hold::drained, "it has been removed", at.unix_s);
+  change_remote(*server, server->remote.end());
   std::erase_if(pauses_, [&](const Pause& pause) { return pause.server == server.get(); });
   leaving_.push_back(server);
   if (options_->drain != Duration::max()) deadlines_.push_back({server, at.now + options_->drain});
@@ -232,6 +234,7 @@ Tier Pool::make_tier(std::span<Server* const> servers, bool backup, const Tier* 
 void Pool::publish_changes(Instant now) {
   {
     const std::lock_guard lock(mutex_);
+    drop_lost_locked(now);
     if (changed_) rebuild_locked();
     if (!leaving_.empty()) let_go_locked();
   }
@@ -247,7 +250,7 @@ retry::Recent Pool::recent(std::int64_t second) const {
 std::uint64_t Pool::active() const {
   std::int64_t active = 0;
   for (std::uint32_t i = 0; i < workers_; ++i) active += shards_[i].active.value();
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(active, 0));
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(active + remote_.load(std::memory_order_relaxed), 0));
 }
 
 std::uint64_t Pool::broken_promises() const {
@@ -261,6 +264,36 @@ bool Pool::begin_exchange(std::uint32_t active_max) {
   while (active < active_max) {
     if (active_.compare_exchange_weak(active, active + 1)) return true;
   }
+  return false;
+}
+
+void Pool::report(Server& server, const LoadReport& report, Instant now) {
+  const std::lock_guard lock(mutex_);
+  if (!server.removed()) change_remote(server, server.remote.report(report, now));
+}
+
+// What a removed one was sent just as it went, too.
+void Pool::drop_lost_locked(Instant now) {
+  for (const auto& server : servers_) change_remote(*server, server->remote.drop_lost(now));
+  for (const auto& server : leaving_) change_remote(*server, server->remote.drop_lost(now));
+}
+
+// Modulo 2^32; what is taken away has been added before.
+void Pool::change_remote(Server& server, std::int64_t change) {
+  if (change == 0) return;
+  remote_.fetch_add(change, std::memory_order_relaxed);
+  active_.fetch_add(static_cast<std::uint32_t>(change));
+  server.load.active.fetch_add(static_cast<std::uint32_t>(change));
+  if (change < 0 && limited() && queue_.busy()) queue_.grant_all();
+}
+
+// The exchange's own count at the server becomes that of the work there.
+bool Pool::send_away(Server& server, bool in_pool, Duration lifetime) {
+  if (!in_pool) active_.fetch_add(1);
+  remote_.fetch_add(1, std::memory_order_relaxed);
+  if (server.remote.send(lifetime)) return true;
+  if (!in_pool) active_.fetch_sub(1);
+  remote_.fetch_sub(1, std::memory_order_relaxed);
   return false;
 }
 

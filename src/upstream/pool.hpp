@@ -47,6 +47,7 @@ struct PoolServer {
   SocketAddress address;
   bool drained = false;  // by an operator
   ForcedHealth forced = ForcedHealth::none;
+  std::optional<LoadReport> report{};  // what it said of itself last, for an object that has not heard it
 };
 
 class Pool {
@@ -85,8 +86,11 @@ class Pool {
   void restore(std::span<const ServerKnowledge> knowledge, const Moment& at);
   // Only what has been counted there since; at any time.
   void continue_from(std::span<const ServerKnowledge> knowledge);
-  // Publishes what has changed since the last time, lets one of those that wait for a place find out about a server whose pause is
-  // over, and lets go of removed servers that nobody needs any more. From the control thread, every so often.
+  // What `server` says of what it was sent by redirects; until it first does, that counts for nothing. From the control thread.
+  void report(Server& server, const LoadReport& report, Instant now);
+  // Publishes what has changed since the last time, drops remote work that can no longer arrive, lets one of those that wait for a place
+  // find out about a server whose pause is over, and lets go of removed servers that nobody needs any more. From the control thread, every
+  // so often.
   void publish_changes(Instant now);
 
   // What a try has shown. From workers.
@@ -117,6 +121,9 @@ class Pool {
   // Counts an exchange of a pool that may have so many.
   [[nodiscard]] bool begin_exchange(std::uint32_t active_max);
   void end_exchange() { active_.fetch_sub(1); }
+  // The client of an exchange at `server` is about to be sent there itself. True: that counts as work there from now on, in place of the
+  // exchange. `in_pool`: the exchange counts against what the pool may have. From workers.
+  [[nodiscard]] bool send_away(Server& server, bool in_pool, Duration lifetime);
 
  private:
   // A server that was ejected or could not be reached, and when it is asked again.
@@ -152,6 +159,8 @@ class Pool {
   std::shared_ptr<Server> take_known_locked(const PoolServer& wanted, const policy::Promises& promises, const KnownServers& known);
   static void continue_counts(Server& server, const KnownServers& known);
   void remove_locked(const std::shared_ptr<Server>& server, const Moment& at);
+  void change_remote(Server& server, std::int64_t change);
+  void drop_lost_locked(Instant now);
   void force_locked(Server& server, ForcedHealth forced, const Moment& at);
   void let_go_locked();
   void rebuild_locked();
@@ -174,7 +183,8 @@ class Pool {
   bool tables_stale_ = true;  // those of the hashes: who is in the pool has changed
   std::atomic<std::uint64_t> version_{0};
   std::atomic<bool> limited_{false};
-  std::atomic<std::uint32_t> active_{0};  // of those that began under a limit
+  std::atomic<std::uint32_t> active_{0};  // of those that began under a limit, and remote work
+  std::atomic<std::int64_t> remote_{0};   // remote work of all servers
   WaitQueue queue_{active_};
   retry::Quantile answer_time_p95_{0.95};
   alignas(64) std::atomic<std::int64_t> next_probe_ns_{INT64_MAX};  // of all groups

@@ -36,7 +36,11 @@ class Place {
   // `in_pool`: it counts against what the pool may have, too.
   Place(PoolView& view, Server& server, Choice choice, bool in_pool) : view_(&view), server_(&server), choice_(choice), in_pool_(in_pool) {}
   Place(Place&& other) noexcept
-      : view_(other.view_), server_(std::exchange(other.server_, nullptr)), choice_(other.choice_), in_pool_(other.in_pool_) {}
+      : view_(other.view_),
+        server_(std::exchange(other.server_, nullptr)),
+        choice_(other.choice_),
+        in_pool_(other.in_pool_),
+        sent_away_(other.sent_away_) {}
   Place& operator=(Place&& other) noexcept {
     if (this == &other) return *this;
     give_up();
@@ -44,6 +48,7 @@ class Place {
     server_ = std::exchange(other.server_, nullptr);
     choice_ = other.choice_;
     in_pool_ = other.in_pool_;
+    sent_away_ = other.sent_away_;
     return *this;
   }
   ~Place() { give_up(); }
@@ -52,12 +57,16 @@ class Place {
   [[nodiscard]] Choice choice() const { return choice_; }
   explicit operator bool() const { return server_ != nullptr; }
   void give_up();
+  // Its client is about to be sent to the server itself, which it may reach within `lifetime`. Where the server reports what it has to do,
+  // the place is its client's from now on, and ends with what is reported: whoever still needs the server keeps it.
+  void send_away(Duration lifetime);
 
  private:
   PoolView* view_ = nullptr;
   Server* server_ = nullptr;
   Choice choice_ = Choice::algorithm;
   bool in_pool_ = false;
+  bool sent_away_ = false;
 };
 
 // What a choice needs to know of a request.
@@ -146,6 +155,7 @@ class PoolView final : private WaitQueue::Worker {
   Server* first_allowed(const Tier& tier, Search& search);
   bool waits_for_warmth(Server& server, const Search& search);
   void end_exchange(Server& server, bool in_pool);
+  void end_sent_away() { shard_.active.subtract(); }
 
   PoolView(Pool& pool, Connector& connector, PoolShard& shard, std::uint64_t seed, const std::shared_ptr<PoolView*>& self);
 
@@ -160,7 +170,16 @@ class PoolView final : private WaitQueue::Worker {
 };
 
 inline void Place::give_up() {
-  if (server_ != nullptr) view_->end_exchange(*std::exchange(server_, nullptr), in_pool_);
+  if (server_ == nullptr) return;
+  Server& server = *std::exchange(server_, nullptr);
+  if (std::exchange(sent_away_, false)) return;
+  view_->end_exchange(server, in_pool_);
+}
+
+inline void Place::send_away(Duration lifetime) {
+  if (!view_->pool().send_away(*server_, in_pool_, lifetime)) return;
+  sent_away_ = true;
+  view_->end_sent_away();
 }
 
 }  // namespace steelyard

@@ -63,6 +63,8 @@ class Registry {
   std::expected<Applied, Refusal> announce_lasting(std::string_view pool, ServerOptions server, std::string_view owner, const Moment& at);
   std::expected<Applied, Refusal> renew(std::string_view pool, std::string_view id, std::string_view owner,
                                         std::optional<std::uint32_t> load, const Moment& at);
+  // What one that has just been announced or renewed says of what it was sent by redirects.
+  void report(std::string_view pool, std::string_view id, const LoadReport& report);
   std::expected<Applied, Refusal> leave(std::string_view pool, std::string_view id, std::string_view owner);
 
   // Ends the leases that have run out. Where more than a pool's expired_share_max of its registered servers would go at once, and it

@@ -153,6 +153,11 @@ std::expected<Applied, Refusal> Registry::renew(std::string_view pool_name, std:
   return Applied{Applied::Effect::unchanged, there->revision};
 }
 
+void Registry::report(std::string_view pool_name, std::string_view id, const LoadReport& report) {
+  const auto pool = configured_pool(pool_name);
+  if (pool) (*pool)->report(id, report);
+}
+
 std::expected<Applied, Refusal> Registry::leave(std::string_view pool_name, std::string_view id, std::string_view owner) {
   const auto pool = configured_pool(pool_name);
   if (!pool) return std::unexpected(pool.error());

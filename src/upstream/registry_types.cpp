@@ -25,6 +25,7 @@ void apply(const ServerChange& change, WantedServer& server) {
   if (change.backup) server.options.backup = *change.backup;
   if (change.active_max) server.options.active_max = *change.active_max;
   if (change.labels) server.options.labels = *change.labels;
+  if (change.public_url) server.options.public_url = *change.public_url;
   if (change.drained) server.drained = *change.drained;
   if (change.forced) server.forced = *change.forced;
 }

@@ -10,6 +10,7 @@
 
 #include "base/time.hpp"
 #include "upstream/options.hpp"
+#include "upstream/remote_work.hpp"
 
 namespace steelyard {
 
@@ -24,6 +25,7 @@ struct ServerChange {
   std::optional<bool> backup{};
   std::optional<std::optional<std::uint32_t>> active_max{};  // nullopt inside: the pool's per_server_max again
   std::optional<std::map<std::string, std::string>> labels{};
+  std::optional<std::string> public_url{};
   std::optional<bool> drained{};  // no new traffic until that is taken back
   std::optional<ForcedHealth> forced{};
   friend bool operator==(const ServerChange&, const ServerChange&) = default;
@@ -35,6 +37,7 @@ struct Lease {
   Instant expires = never;
   std::string owner{};                  // the name of the token that it was made with
   std::optional<std::uint32_t> load{};  // exchanges under way there by the server's own count, when it last said so
+  std::optional<LoadReport> report{};   // of what it was sent by redirects, when it last said so
   bool overdue = false;                 // it has run out, and the server is kept because too many did at once
   bool lasting = false;                 // it never expires, and another server may announce itself in its place; has no length
   [[nodiscard]] bool runs(Instant now) const { return !overdue && expires > now; }

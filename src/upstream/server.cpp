@@ -30,7 +30,9 @@ Server::Server(const ServerOptions& options, const SocketAddress& resolved, std:
       backup_(options.backup),
       workers_(workers),
       shards_(std::make_unique<ServerShard[]>(workers)),
-      labels_(options.labels) {}
+      labels_(options.labels) {
+  set_public_url(options.public_url);
+}
 
 void Server::change(const ServerOptions& options, std::uint32_t most) {
   weight_.store(options.weight, std::memory_order_relaxed);
@@ -38,6 +40,12 @@ void Server::change(const ServerOptions& options, std::uint32_t most) {
   backup_.store(options.backup, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   labels_ = options.labels;
+  set_public_url(options.public_url);
+}
+
+void Server::set_public_url(const std::string& url) {
+  const auto known = public_urls_.insert(url.empty() ? "http://" + address.to_string() : url).first;
+  public_url_.store(&*known, std::memory_order_release);
 }
 
 std::map<std::string, std::string> Server::labels() const {

@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,7 @@
 #include "net/address.hpp"
 #include "observe/counter.hpp"
 #include "upstream/options.hpp"
+#include "upstream/remote_work.hpp"
 
 namespace steelyard {
 
@@ -125,6 +127,8 @@ class Server : public std::enable_shared_from_this<Server> {
   [[nodiscard]] std::uint32_t active_max() const { return active_max_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool backup() const { return backup_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::map<std::string, std::string> labels() const;
+  // Where a redirect leads: scheme, host and port. The text lives as long as the server.
+  [[nodiscard]] std::string_view public_url() const { return *public_url_.load(std::memory_order_acquire); }
 
   [[nodiscard]] ServerShard& shard(std::uint32_t worker) { return shards_[worker]; }
   [[nodiscard]] std::span<const ServerShard> shards() const { return {shards_.get(), workers_}; }
@@ -137,7 +141,7 @@ class Server : public std::enable_shared_from_this<Server> {
 
   // What every choice reads and every exchange writes: one cache line.
   struct alignas(64) Load {
-    std::atomic<std::uint32_t> active{0};  // exchanges under way, over all workers
+    std::atomic<std::uint32_t> active{0};  // exchanges under way, over all workers, and remote work
     std::atomic<Holds> holds{0};
     std::atomic<FailureStreak> streak{};
     std::atomic<std::int64_t> warm_since_ns{0};  // when its slow start began; 0: it is warm
@@ -145,6 +149,7 @@ class Server : public std::enable_shared_from_this<Server> {
   };
   static_assert(sizeof(Load) == 64);
   Load load;
+  RemoteWork remote;
 
   [[nodiscard]] bool held(Holds holds) const { return (load.holds.load(std::memory_order_relaxed) & holds) != 0; }
   [[nodiscard]] bool takes_traffic() const { return weight() != 0 && !held(any_hold); }
@@ -154,6 +159,12 @@ class Server : public std::enable_shared_from_this<Server> {
   // Counts an exchange, unless there are active_max of them.
   [[nodiscard]] bool begin_exchange();
   void end_exchange() { load.active.fetch_sub(1); }
+  // What is under way here, without remote work.
+  [[nodiscard]] std::uint32_t own_active() const {
+    const std::uint32_t active = load.active.load(std::memory_order_relaxed);
+    const std::int64_t work = remote.value();
+    return active > work ? active - static_cast<std::uint32_t>(work) : 0;
+  }
 
   // The rest is for Pool, which owns the decisions, and for people.
   void hold(Hold hold, std::string reason, std::int64_t unix_s);
@@ -186,12 +197,15 @@ class Server : public std::enable_shared_from_this<Server> {
   std::unique_ptr<ServerShard[]> shards_;
   mutable std::mutex mutex_;
   std::map<std::string, std::string> labels_;
+  std::set<std::string> public_urls_;  // that it has had: whoever reads one needs no lock
+  std::atomic<const std::string*> public_url_{nullptr};
   std::array<Standing::Note, hold_count> notes_;  // of the holds that there are
   Standing::Note well_;                           // why it takes traffic
   ServerCounts earlier_;
   ServerCounts taken_over_;  // from others in its place, without what this one has counted itself
 
   [[nodiscard]] ServerCounts own_counts() const;
+  void set_public_url(const std::string& url);
 };
 
 }  // namespace steelyard

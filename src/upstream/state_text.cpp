@@ -39,19 +39,21 @@ std::string sha256(std::string_view bytes) {
 }
 
 Json to_json(const ServerOptions& server) {
-  const auto& [id, host, port, weight, backup, active_max, labels] = server;  // so that a new one is not forgotten here
+  const auto& [id, host, port, weight, backup, active_max, labels, public_url] = server;  // so that a new one is not forgotten here
   Json json{{"id", id}, {"host", host}, {"port", port}, {"weight", weight}, {"backup", backup}, {"labels", labels}};
   if (active_max) json["active_max"] = *active_max;
+  if (!public_url.empty()) json["public_url"] = public_url;
   return json;
 }
 
 Json to_json(const ServerChange& change) {
-  const auto& [weight, backup, active_max, labels, drained, forced] = change;
+  const auto& [weight, backup, active_max, labels, public_url, drained, forced] = change;
   Json json = Json::object();
   if (weight) json["weight"] = *weight;
   if (backup) json["backup"] = *backup;
   if (active_max) json["active_max"] = *active_max ? Json(**active_max) : Json(nullptr);
   if (labels) json["labels"] = *labels;
+  if (public_url) json["public_url"] = *public_url;
   if (drained) json["drained"] = *drained;
   if (forced) json["forced"] = name(*forced);
   return json;
@@ -164,6 +166,7 @@ bool read(const Json& json, ServerOptions& server) {
   if (const Json* const limit = members.find("active_max")) {
     members.number<std::uint32_t>(*limit, 1, active_unlimited, server.active_max.emplace());
   }
+  if (const Json* const url = members.find("public_url")) members.text(*url, server.public_url);
   members.demand(!server.id.empty() && !server.host.empty());
   return members.right();
 }
@@ -177,6 +180,7 @@ bool read(const Json& json, ServerChange& change) {
     if (!limit->is_null()) members.number<std::uint32_t>(*limit, 1, active_unlimited, value.emplace());
   }
   if (const Json* const labels = members.find("labels")) members.labels(*labels, change.labels.emplace());
+  if (const Json* const url = members.find("public_url")) members.text(*url, change.public_url.emplace());
   if (const Json* const drained = members.find("drained")) members.flag(*drained, change.drained.emplace());
   if (const Json* const forced = members.find("forced")) members.forced(*forced, change.forced.emplace());
   return members.right();

@@ -17,6 +17,7 @@ std::string in_words(const ServerChange& change) {
   if (change.backup) words.emplace_back(*change.backup ? "backup" : "no backup");
   if (change.active_max) words.push_back(*change.active_max ? fmt::format("active_max {}", **change.active_max) : "no active_max");
   if (change.labels) words.push_back(fmt::format("{} labels", change.labels->size()));
+  if (change.public_url) words.push_back(fmt::format("public_url {}", *change.public_url));
   if (change.drained) words.emplace_back(*change.drained ? "drained" : "not drained");
   if (change.forced) words.push_back(fmt::format("forced {}", name(*change.forced)));
   return fmt::format("{}", fmt::join(words, ", "));
@@ -29,6 +30,7 @@ ServerChange difference(const ServerOptions& configured, const WantedServer& ser
   if (now.backup != configured.backup) change.backup = now.backup;
   if (now.active_max != configured.active_max) change.active_max = now.active_max;
   if (now.labels != configured.labels) change.labels = now.labels;
+  if (now.public_url != configured.public_url) change.public_url = now.public_url;
   if (server.drained) change.drained = true;
   if (server.forced != ForcedHealth::none) change.forced = server.forced;
   return change;
@@ -193,6 +195,11 @@ void WantedServers::renew(std::string_view id, Instant now, std::optional<std::u
   lease.expires = now + lease.length;
   lease.overdue = false;
   leases_.renew(added->first, lease.length, lease.expires);
+}
+
+void WantedServers::report(std::string_view id, const LoadReport& report) {
+  const auto added = added_.find(id);
+  if (added != added_.end() && added->second.lease) added->second.lease->report = report;
 }
 
 std::vector<LeaseBook::Verdict> WantedServers::expire(Instant now, const LeaseBook::Gone& gone, std::uint64_t& revision) {

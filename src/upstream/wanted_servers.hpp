@@ -51,6 +51,8 @@ class WantedServers {
   void remove(std::string_view id, std::uint64_t revision);
   // One that find() gave, with a lease.
   void renew(std::string_view id, Instant now, std::optional<std::uint32_t> load);
+  // Of one that has a lease.
+  void report(std::string_view id, const LoadReport& report);
   std::vector<LeaseBook::Verdict> expire(Instant now, const LeaseBook::Gone& gone, std::uint64_t& revision);
   [[nodiscard]] Instant next_expiry() const { return leases_.next(); }
 

@@ -57,6 +57,7 @@ FieldName classify(std::string_view name) {
       return same(name, "x-forwarded-proto") ? FieldName::x_forwarded_proto : FieldName::other;
     case 18: return same(name, "proxy-authenticate") ? FieldName::proxy_authenticate : FieldName::other;
     case 19: return same(name, "proxy-authorization") ? FieldName::proxy_authorization : FieldName::other;
+    case 23: return same(name, "x-steelyard-no-redirect") ? FieldName::x_steelyard_no_redirect : FieldName::other;
     default: return FieldName::other;
   }
 }

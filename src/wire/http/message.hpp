@@ -48,6 +48,7 @@ enum class FieldName : std::uint8_t {
   x_forwarded_proto,
   x_real_ip,
   x_request_id,
+  x_steelyard_no_redirect,
 };
 
 struct Field {
@@ -105,7 +106,7 @@ struct RequestHead {
   std::uint8_t version_minor = 1;
   bool keep_alive = true;
   bool expects_continue = false;
-  std::string_view upgrade;  // the protocols offered, where the request asks for an upgrade; else empty
+  std::string_view upgrade;         // the protocols offered, where the request asks for an upgrade; else empty
   bool has_content_length = false;  // also when its value was 0, which some servers want to see
   BodyFraming body;
   Fields fields;

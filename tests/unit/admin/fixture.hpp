@@ -85,6 +85,9 @@ class FakeControl final : public Control {
          load.value_or(0));
     return store(pool, server.id);
   }
+  void report(std::string_view pool, std::string_view id, const LoadReport& report) override {
+    note("report {} {} load {} arrived {} run {}", pool, id, report.load, report.arrived, report.run);
+  }
   std::expected<Applied, Refusal> renew(std::string_view pool, std::string_view id, std::string_view owner,
                                         std::optional<std::uint32_t> load) override {
     note("renew {} {} owner {} load {}", pool, id, owner, load.value_or(0));
