@@ -56,8 +56,9 @@ std::expected<RouteKeys, std::string> read_route_keys(const std::vector<RouteOpt
   RouteKeys read;
   std::map<std::string, Keys> known;
   for (std::size_t i = 0; i < routes.size(); ++i) {
-    const std::string& path = routes[i].redirect.keys;
-    if (routes[i].mode == RouteMode::proxy || path.empty()) continue;
+    const bool signs = routes[i].mode != RouteMode::proxy;
+    const std::string& path = signs ? routes[i].redirect.keys : routes[i].guard ? routes[i].guard->keys : "";
+    if (path.empty()) continue;
     Keys& keys = known[path];
     if (!keys) {
       std::string warning;
@@ -66,7 +67,7 @@ std::expected<RouteKeys, std::string> read_route_keys(const std::vector<RouteOpt
       if (!warning.empty()) read.warnings.push_back(std::move(warning));
       keys = std::move(*found);
     }
-    if (keys->signer() == nullptr) {
+    if (signs && keys->signer() == nullptr) {
       return std::unexpected(
           fmt::format("the route {}: the key file {} has no key that can sign, only public halves: add one with its private part \"d\"",
                       routes[i].name, path));

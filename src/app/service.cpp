@@ -182,6 +182,7 @@ void Service::apply(Prepared& prepared) {
   const auto site = std::make_shared<Site>(options.routes, pools_.pools(), seed_, options.http, options.timeouts);
   site->forwarded = options.forwarded;
   site->keys_of_routes = std::move(prepared.route_keys);
+  site->used_tokens = used_tokens_;
   site->status_page = [this](std::string_view path) { return status_page(*this, path); };
   for (const Listeners::Open& listener : prepared.listeners.open) {
     if (listener.options.protocol != Protocol::packet) continue;

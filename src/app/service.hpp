@@ -156,6 +156,7 @@ class Service final : private PacketRegistrar {
   AdminServer admin_{control_, admin_control_};
   Listeners listeners_;
   PacketTokens packet_tokens_;
+  const std::shared_ptr<UsedTokens> used_tokens_ = std::make_shared<UsedTokens>();
   std::optional<Prepared> first_;  // until it has begun
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Signals> signals_;

@@ -225,6 +225,34 @@ Section<RedirectOptions> redirect_table() {
           }};
 }
 
+void check_guard(const Node& node, GuardOptions& guard, Reading& reading) {
+  if (!guard.server.empty() || node.find("server") != nullptr) return;
+  report_missing_key(node, "server", "the id by which the gateway knows this server", reading);
+}
+
+Section<GuardOptions> guard_table() {
+  using Guard = GuardOptions;
+  const Choice<TokenPlace> place{{{"query", TokenPlace::query}, {"cookie", TokenPlace::cookie}}};
+  const Text name{"a name of up to 64 letters, digits and . _ -", check_token_name};
+  const NonEmpty<Text> id{{"a name of letters, digits and . _ - : [ ]", check_server_id}};
+  return {"a map with the keys of a guard",
+          {
+              required<Guard>("keys", SY_AT(.keys), Text{"a file's path", check_file_path},
+                              "A file with keys as a JWK Set (RFC 7517), by which tokens are checked; public halves will do."),
+              key<Guard>("server", SY_AT(.server), id, "The id by which the gateway knows the server that this is.", "**required**"),
+              key<Guard>("gateway", SY_AT(.gateway), NonEmpty<Text>{public_url()}, "Where clients without a token are sent back to.",
+                         "none: they are refused"),
+              key<Guard>("token_in", SY_AT(.token_in), place, "Where the token is, as the gateway has it."),
+              key<Guard>("token_name", SY_AT(.token_name), name, "What it is called there."),
+              key<Guard>("bind_query", SY_AT(.bind_query), Switch{}, "Whether tokens are for path and query, or for the path alone."),
+              key<Guard>("skew", SY_AT(.skew), Span{0s, 5min}, "How far the gateway's clock may differ from this one's."),
+              key<Guard>("one_time", SY_AT(.one_time), Switch{}, "Whether each token is good for one request only."),
+              key<Guard>("hops_max", SY_AT(.hops_max), count(1, 16),
+                         "How often a client is sent back before it is told that it goes in a circle."),
+          },
+          check_guard};
+}
+
 // What mode auto goes by counts in no other.
 void check_route(const Node& node, RouteOptions& route, Reading& reading) {
   const Node* const redirect = node.find("redirect");
@@ -241,6 +269,7 @@ Section<RouteOptions> route_table() {
   const Choice<RouteMode> mode{{{"proxy", RouteMode::proxy}, {"redirect", RouteMode::redirect}, {"auto", RouteMode::automatic}}};
   const Condition<RouteOptions> redirects{"mode", "redirect or auto",
                                           [](const RouteOptions& route) { return route.mode != RouteMode::proxy; }};
+  const Condition<RouteOptions> carries{"mode", "proxy", [](const RouteOptions& route) { return route.mode == RouteMode::proxy; }};
   return {"a map with the keys of a route",
           {
               key<RouteOptions>("name", SY_AT(.name), NonEmpty<Text>{{"a name of up to 256 printable characters", check_route_name}},
@@ -262,6 +291,8 @@ Section<RouteOptions> route_table() {
                                 "Whether requests are carried to a server, or clients sent there themselves; auto: some of them."),
               only_with(redirects, key<RouteOptions>("redirect", SY_AT(.redirect), redirect_table(), "How clients are sent to a server.",
                                                      "unsigned, with 307")),
+              only_with(carries, key<RouteOptions>("guard", SY_AT(.guard), OrOff<Section<GuardOptions>>{guard_table()},
+                                                   "Whether only requests go on that a gateway has sent here with a token.")),
           },
           check_route};
 }

@@ -28,6 +28,9 @@ void add_worker(MetricsSnapshot& sum, const WorkerMetrics& worker) {
   sum.queued += worker.queued.value();
   sum.tunnels += worker.tunnels.value();
   sum.redirects += worker.redirects.value();
+  sum.guard_admitted += worker.guard_admitted.value();
+  sum.guard_denied += worker.guard_denied.value();
+  sum.guard_absent += worker.guard_absent.value();
   sum.policy_absent += worker.policy_absent.value();
   sum.policy_ambiguous += worker.policy_ambiguous.value();
   sum.policy_unmet += worker.policy_unmet.value();
@@ -79,6 +82,7 @@ std::string metrics_json(const MetricsSnapshot& metrics) {
   page["queued"] = metrics.queued;
   page["tunnels"] = metrics.tunnels;
   page["redirects"] = metrics.redirects;
+  page["guard"] = {{"admitted", metrics.guard_admitted}, {"denied", metrics.guard_denied}, {"absent", metrics.guard_absent}};
   page["policy_refusals"] = {{"absent", metrics.policy_absent}, {"ambiguous", metrics.policy_ambiguous}, {"unmet", metrics.policy_unmet}};
   page["packets"] = metrics.packets;
   page["packet_setups"] = metrics.packet_setups;
@@ -142,6 +146,7 @@ std::string_view name(Limit limit) {
     case Limit::queue_max: return "queue_max";
     case Limit::queue_timeout: return "queue_timeout";
     case Limit::packet_bytes: return "packet_bytes";
+    case Limit::used_tokens: return "used_tokens";
   }
   return "unknown";
 }

@@ -41,8 +41,9 @@ enum class Limit : std::uint8_t {
   queue_max,
   queue_timeout,
   packet_bytes,
+  used_tokens,
 };
-inline constexpr std::size_t limit_count = 20;
+inline constexpr std::size_t limit_count = 21;
 [[nodiscard]] std::string_view name(Limit limit);
 
 inline constexpr std::uint16_t status_min = 100;
@@ -68,6 +69,9 @@ struct alignas(64) WorkerMetrics {
   Counter hedges_wasted;  // of these, those that were not the first to answer
   Counter queued;         // requests that waited for a place
   Counter tunnels;
+  Counter guard_admitted;    // requests whose token allowed them
+  Counter guard_denied;      // … did not
+  Counter guard_absent;      // … that had none
   Counter redirects;         // requests that were answered with the way to their server
   Counter policy_absent;     // requests refused because they did not say which policy they demand
   Counter policy_ambiguous;  // … because they did not say it in one way
@@ -113,6 +117,9 @@ struct MetricsSnapshot {
   std::uint64_t queued = 0;
   std::uint64_t tunnels = 0;
   std::uint64_t redirects = 0;
+  std::uint64_t guard_admitted = 0;
+  std::uint64_t guard_denied = 0;
+  std::uint64_t guard_absent = 0;
   std::uint64_t policy_absent = 0;
   std::uint64_t policy_ambiguous = 0;
   std::uint64_t policy_unmet = 0;

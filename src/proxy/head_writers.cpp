@@ -46,6 +46,21 @@ bool written_anew(FieldName id) {
   return id == FieldName::host || id == FieldName::content_length || id == FieldName::transfer_encoding || id == FieldName::x_request_id;
 }
 
+// The other cookies stay as they are (RFC 6265 §4.2.1).
+void write_cookies_without(HeadBuilder& out, const http::Field& field, std::string_view name) {
+  bool first = true;
+  for (std::string_view rest = field.value; !rest.empty();) {
+    const std::size_t end = std::min(rest.find(';'), rest.size());
+    const std::string_view pair = trim(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (pair.empty() || trim(pair.substr(0, pair.find('='))) == name) continue;
+    if (first) out.text(field.name).text(": ");
+    out.text(first ? "" : "; ").text(pair);
+    first = false;
+  }
+  if (!first) out.text("\r\n");
+}
+
 // Said to this proxy alone.
 bool ends_here(FieldName id) { return id == FieldName::x_steelyard_no_redirect; }
 
@@ -54,7 +69,11 @@ bool ends_here(FieldName id) { return id == FieldName::x_steelyard_no_redirect; 
 void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
   const http::RequestHead& head = request.head;
   out.text(head.method_text).text(" ").text(request.path);
-  if (head.has_query) out.text("?").text(head.query);
+  if (request.query != nullptr) {
+    if (!request.query->empty()) out.text("?").text(*request.query);
+  } else if (head.has_query) {
+    out.text("?").text(head.query);
+  }
   out.text(" HTTP/1.1\r\n");
   write_host(out, request);
   const HeaderEdits& edits = request.route.request_headers;
@@ -63,7 +82,9 @@ void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
     if (field.hop_by_hop || written_anew(field.id) || ends_here(field.id) || drops(field, request.forwarded.style, trust) ||
         edits.replace(field.name))
       continue;
-    if (field.id == FieldName::max_forwards) {
+    if (!request.without_cookie.empty() && field.id == FieldName::cookie) {
+      write_cookies_without(out, field, request.without_cookie);
+    } else if (field.id == FieldName::max_forwards) {
       write_max_forwards(out, field, head.method);
     } else if (field.id != FieldName::expect || (head.expects_continue && request.expect == Expect::passed_on)) {
       out.field(field.name, field.value);

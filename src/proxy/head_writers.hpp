@@ -25,6 +25,8 @@ struct OutgoingRequest {
   const IpAddress& client;
   std::string_view request_id;
   Expect expect = Expect::passed_on;
+  const std::string* query = nullptr;  // instead of the head's; "": none
+  std::string_view without_cookie{};   // of that name, which ends here
 };
 void write_request_head(HeadBuilder& out, const OutgoingRequest& request);
 

@@ -1,7 +1,6 @@
-// The guard's side of signed redirects: a request is let through where its token allows just this, and the token does not go on. One
-// without a token is sent back to the gateway, which knows where it belongs.
+// The guard's side of signed redirects: a request goes on to the application where its token allows just this request, and the token
+// does not go on. Who has no token is sent back to the gateway, which knows where the request belongs.
 #include <algorithm>
-#include <cstring>
 
 #include "base/ascii.hpp"
 #include "decide/token/target.hpp"
@@ -12,11 +11,13 @@
 namespace steelyard {
 namespace {
 
+// How often a guard has sent the request back.
+constexpr std::string_view hops_name = "steelyard_hops";
+// Asked by another server that has the application, such as nginx by auth_request, with the request that it was asked.
 constexpr std::string_view verify_path = "/__verify__";
-// What a server in front of the guard says that it was asked for, and by what method and whom.
-constexpr std::string_view asked_target = "X-Original-URI";
-constexpr std::string_view asked_method = "X-Original-Method";
-constexpr std::string_view asked_client = "X-Original-Client";
+constexpr std::string_view original_target = "X-Original-URI";
+constexpr std::string_view original_method = "X-Original-Method";
+constexpr std::string_view original_client = "X-Original-Client";
 
 std::string target_of(const http::RequestHead& head) {
   std::string target(head.path);
@@ -24,11 +25,12 @@ std::string target_of(const http::RequestHead& head) {
   return target;
 }
 
-std::optional<std::string_view> sole_field(const http::RequestHead& head, std::string_view name, bool& repeated) {
+// Nothing where there is none, or more than one.
+std::optional<std::string_view> sole_field(const http::RequestHead& head, std::string_view name) {
   std::optional<std::string_view> value;
   for (const http::Field& field : head.fields.all()) {
     if (!equals_ignoring_case(field.name, name)) continue;
-    repeated = repeated || value.has_value();
+    if (value) return std::nullopt;
     value = field.value;
   }
   return value;
@@ -36,87 +38,78 @@ std::optional<std::string_view> sole_field(const http::RequestHead& head, std::s
 
 }  // namespace
 
-bool HttpProxy::is_verification(const Trip& trip) {
-  return trip.route->guarded && trip.exchange.path == verify_path;
-}
-
-// What the token says of this request, and what is left of its target when token and hops have been taken out.
+// What the request's token says of it.
 HttpProxy::Admission HttpProxy::examine(const Trip& trip, const Asked& asked) {
   const GuardOptions& options = *trip.route->heads->guard;
-  Admission admission;
-  auto hops = token::take_parameter(asked.target, hops_name);
-  if (!hops) return deny(std::move(admission), hops.error());
-  admission.target = hops->value ? std::move(hops->target) : std::string(asked.target);
-  if (hops->value) admission.hops = parse_unsigned<unsigned>(*hops->value).value_or(options.hops_max + 1);
+  const auto denied = [](const char* reason) { return Admission{.verdict = Admission::Verdict::denied, .reason = reason}; };
+  const auto hops = token::take_parameter(asked.target, hops_name);
+  if (!hops) return denied(hops.error().sentence);
+  const std::string& target = hops->value ? hops->target : asked.target;
+  Admission admission{.target = target};
+  if (hops->value) admission.hops = parse_unsigned<unsigned>(*hops->value).value_or(options.hops_max);
 
-  std::optional<std::string_view> shown = asked.cookie;
-  token::Carried carried;
+  std::optional<std::string_view> shown = asked.token;
   if (options.token_in == TokenPlace::query) {
-    auto taken = token::take_parameter(admission.target, options.token_name);
-    if (!taken) return deny(std::move(admission), taken.error());
-    // The value lies in the text that is about to be replaced.
-    admission.token = taken->value.value_or("");
-    shown.reset();
-    if (taken->value) shown = admission.token;
-    if (taken->value) admission.target = std::move(taken->target);
+    const auto carried = token::take_parameter(target, options.token_name);
+    if (!carried) return denied(carried.error().sentence);
+    shown = carried->value;
+    if (shown) admission.target = carried->target;
   }
   if (!shown) return admission;
-  admission.verdict = Admission::Verdict::denied;
-  const std::string_view bound = options.bind_query ? std::string_view(admission.target) : token::path_of(admission.target);
+
   const std::int64_t now_s = scheduler_.unix_us() / 1'000'000;
   const std::int64_t skew_s = options.skew / 1s;
-  const auto claims = token::verify(
-      *trip.site().keys_of(*trip.route), *shown,
-      {.server = options.server, .method = asked.method, .target = bound, .client = asked.client, .now_s = now_s, .skew_s = skew_s});
-  if (!claims) return deny(std::move(admission), claims.error());
+  const token::Expectation expected{
+      .server = options.server,
+      .method = asked.method,
+      .target = options.bind_query ? std::string_view(admission.target) : token::path_of(admission.target),
+      .client = asked.client,
+      .now_s = now_s,
+      .skew_s = skew_s,
+  };
+  const auto claims = token::verify(*trip.site().keys_of(*trip.route), *shown, expected);
+  if (!claims) return denied(claims.error().sentence);
   if (options.one_time) {
-    switch (trip.site().used_tokens->use(claims->id, claims->expires_s + skew_s, now_s)) {
-      case UsedTokens::Use::first: break;
-      case UsedTokens::Use::again:
-        admission.reason = "the token has been used before: each is good for one request";
-        admission.word = "replayed";
-        return admission;
-      case UsedTokens::Use::full:
-        metrics_.hit(Limit::used_tokens);
-        admission.reason = "too many tokens are in use to tell whether this one was used before";
-        admission.word = "full";
-        return admission;
+    const UsedTokens::Use use = trip.site().used_tokens->use(claims->id, claims->expires_s + skew_s, now_s);
+    if (use == UsedTokens::Use::again) return denied("the token has been used before, and each is good for one request");
+    if (use == UsedTokens::Use::full) {
+      metrics_.hit(Limit::used_tokens);
+      return denied("too many tokens are in use to tell whether this one has been used before");
     }
   }
   admission.verdict = Admission::Verdict::admitted;
   return admission;
 }
 
-HttpProxy::Admission HttpProxy::deny(Admission admission, const token::Denied& denied) {
-  admission.verdict = Admission::Verdict::denied;
-  admission.reason = denied.sentence;
-  admission.word = token::name_of(denied.reason);
-  return admission;
-}
-
-// Whether the request goes on to the application; where not, it has been answered.
+// Whether the request goes on; where not, it has been answered.
 Task<bool> HttpProxy::pass_guard(Trip& trip) {
+  if (trip.exchange.path == verify_path) {
+    co_await verify(trip);
+    co_return false;
+  }
   const GuardOptions& options = *trip.route->heads->guard;
   const http::RequestHead& head = trip.exchange.head();
-  Asked asked{.target = target_of(head), .method = head.method_text, .client = trip.exchange.client.ip};
-  if (options.token_in == TokenPlace::cookie) asked.cookie = http::find_cookie(head.fields, options.token_name);
-  Admission admission = examine(trip, asked);
-  switch (admission.verdict) {
-    case Admission::Verdict::admitted:
-      metrics_.guard_admitted.add();
-      trip.guarded = std::make_unique<Guarded>(Guarded{std::move(admission.target)});
-      co_return true;
-    case Admission::Verdict::denied:
-      metrics_.guard_denied.add();
-      co_await answer(trip, {403, admission.reason});
-      co_return false;
-    case Admission::Verdict::absent: break;
+  Asked asked{.target = target_of(head), .method = head.method_text, .token = {}, .client = trip.exchange.client.ip};
+  if (options.token_in == TokenPlace::cookie) asked.token = http::find_cookie(head.fields, options.token_name);
+  const Admission admission = examine(trip, asked);
+  if (admission.verdict == Admission::Verdict::admitted) {
+    metrics_.guard_admitted.add();
+    const std::size_t query = admission.target.find('?');
+    if (admission.target != asked.target) {
+      trip.query = std::make_unique<std::string>(query == std::string::npos ? "" : admission.target.substr(query + 1));
+    }
+    co_return true;
+  }
+  if (admission.verdict == Admission::Verdict::denied) {
+    metrics_.guard_denied.add();
+    co_await answer(trip, {403, admission.reason});
+    co_return false;
   }
   metrics_.guard_absent.add();
   if (options.gateway.empty()) {
     co_await answer(trip, {403, "there is no token: ask the gateway, which gives one"});
-  } else if (!head.upgrade.empty()) {
-    co_await answer(trip, {403, "there is no token, and a connection that changes its protocol cannot be sent back to the gateway"});
+  } else if (!head.upgrade.empty() || head.form == http::TargetForm::asterisk) {
+    co_await answer(trip, {403, "there is no token, and this request cannot be sent back to the gateway for one"});
   } else if (admission.hops >= options.hops_max) {
     co_await answer(trip, {508, "the request goes in a circle: the gateway has sent it here without a token too often"});
   } else {
@@ -125,19 +118,64 @@ Task<bool> HttpProxy::pass_guard(Trip& trip) {
   co_return false;
 }
 
+// Whether another request may go on: 204, 403 with the reason, or 401 where it has no token.
+Task<void> HttpProxy::verify(Trip& trip) {
+  const GuardOptions& options = *trip.route->heads->guard;
+  const http::RequestHead& head = trip.exchange.head();
+  const auto target = sole_field(head, original_target);
+  const auto method = sole_field(head, original_method);
+  const auto client = sole_field(head, original_client);
+  const auto ip = client ? IpAddress::parse(*client) : std::optional(trip.exchange.client.ip);
+  if (!target || !method || !ip) {
+    co_await answer(
+        trip, {400, "say by X-Original-URI and X-Original-Method what is to be verified, and by X-Original-Client for which address"});
+    co_return;
+  }
+  Asked asked{.target = std::string(*target), .method = *method, .token = {}, .client = *ip};
+  if (options.token_in == TokenPlace::cookie) asked.token = http::find_cookie(head.fields, options.token_name);
+  const Admission admission = examine(trip, asked);
+  if (admission.verdict == Admission::Verdict::admitted) {
+    metrics_.guard_admitted.add();
+    HeadBuilder out(scratch_.head());
+    out.text("HTTP/1.1 204 No Content\r\n").field("Cache-Control", "no-store").field("Date", date());
+    if (!trip.exchange.body.done() || trip.exchange.draining) trip.exchange.keep_alive = false;
+    if (!trip.exchange.keep_alive) out.field("Connection", "close");
+    out.end();
+    trip.status = 204;
+    co_await send_head(trip, out.view());
+  } else if (admission.verdict == Admission::Verdict::denied) {
+    metrics_.guard_denied.add();
+    co_await answer(trip, {403, admission.reason});
+  } else {
+    metrics_.guard_absent.add();
+    co_await answer(trip, {401, "there is no token: ask the gateway, which gives one"});
+  }
+}
+
 // To the gateway, with path and query as they came and one hop more.
 Task<void> HttpProxy::send_back(Trip& trip, const Admission& admission) {
   Exchange& exchange = trip.exchange;
-  const std::string hops = std::to_string(admission.hops + 1);
-  const std::string location = trip.route->heads->guard->gateway + token::with_parameter(admission.target, hops_name, hops);
   if (!exchange.body.done() || exchange.draining) exchange.keep_alive = false;
+  const std::string target = token::with_parameter(admission.target, hops_name, std::to_string(admission.hops + 1));
   HeadBuilder out(scratch_.head());
-  write_way(out, {.status = 307, .location = location, .exchange = exchange, .request_id = trip.request_id, .date = date()});
+  out.text("HTTP/1.1 307 Temporary Redirect\r\nLocation: ").text(trip.route->heads->guard->gateway).text(target).text("\r\n");
+  out.field("Cache-Control", "no-store").field("Date", date()).field("X-Request-Id", trip.request_id).text("Content-Length: 0\r\n");
+  if (!exchange.keep_alive) {
+    out.field("Connection", "close");
+  } else if (exchange.version_minor == 0) {
+    out.field("Connection", "keep-alive");
+  }
+  out.end();
   trip.status = 307;
-  trip.outcome = Outcome::refused;
+  trip.outcome = Outcome::redirected;
   trip.failure = "there is no token: sent back to the gateway";
+  co_await send_head(trip, out.view());
+}
+
+Task<void> HttpProxy::send_head(Trip& trip, std::string_view head) {
+  Exchange& exchange = trip.exchange;
   exchange.response_started = true;
-  auto sent = exchange.response.send(out.view());
+  auto sent = exchange.response.send(head);
   if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
   if (!sent) exchange.broken_off = true;
 }

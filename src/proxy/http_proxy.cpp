@@ -98,9 +98,11 @@ Task<void> HttpProxy::serve(Exchange& exchange) {
     // Before a server is chosen: what will not be forwarded must not count against one.
     co_await answer(trip, *refused);
   } else {
-    if (is_redirected(trip)) {
+    bool goes_on = true;
+    if (trip.route->guarded) goes_on = co_await pass_guard(trip);
+    if (goes_on && is_redirected(trip)) {
       result = co_await redirect(trip);
-    } else {
+    } else if (goes_on) {
       result = co_await forward(trip);
     }
     if (!result && !exchange.response_started && result.error().kind != ErrorKind::cancelled) {

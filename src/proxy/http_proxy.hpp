@@ -100,6 +100,7 @@ class HttpProxy final : public ExchangeHandler {
     std::shared_ptr<Server> session;  // whom the client's cookie names, and later on whom it was sent to
     std::uint64_t key_hash = 0;
     std::unique_ptr<FailedServers> failed;
+    std::unique_ptr<std::string> query;  // instead of the head's, where a part of that ends here; "": none
     std::unique_ptr<Demanded> demanded;
     std::uint8_t tries = 0;
     std::uint32_t active = 0;  // exchanges under way at the server when the try began
@@ -154,6 +155,26 @@ class HttpProxy final : public ExchangeHandler {
 
   Task<void> answer(Trip& trip, Answer answer);
   Task<void> answer_status_page(Trip& trip);
+
+  // Whether a request may go on to the application that this guards (http_guard.cpp).
+  struct Asked {
+    std::string target;
+    std::string_view method;
+    std::optional<std::string_view> token;  // in a cookie
+    IpAddress client;
+  };
+  struct Admission {
+    enum class Verdict : std::uint8_t { absent, admitted, denied };
+    Verdict verdict = Verdict::absent;
+    std::string target{};     // without token and hops
+    unsigned hops = 0;        // how often it was sent back
+    const char* reason = "";  // why it is denied: a static sentence
+  };
+  [[nodiscard]] Admission examine(const Trip& trip, const Asked& asked);
+  Task<bool> pass_guard(Trip& trip);
+  Task<void> verify(Trip& trip);
+  Task<void> send_back(Trip& trip, const Admission& admission);
+  Task<void> send_head(Trip& trip, std::string_view head);
 
   // The way to the server as the answer (http_redirect.cpp).
   struct RedirectTarget {

@@ -24,6 +24,12 @@ ClientCoding coding_for(const http::ResponseHead& head, std::uint8_t client_vers
 // before ours arrived, and a client may repeat its request on another (RFC 9110 §15.5.9).
 bool is_goodbye(const http::ResponseHead& head) { return head.status == 408 && !head.keep_alive; }
 
+// That carries a token which ends here; "": none.
+std::string_view own_cookie(const Site::Route& route) {
+  if (!route.guarded || route.heads->guard->token_in != TokenPlace::cookie) return {};
+  return route.heads->guard->token_name;
+}
+
 bool offers(std::string_view offered, std::string_view chosen) {
   while (!offered.empty()) {
     const std::size_t comma = std::min(offered.find(','), offered.size());
@@ -141,7 +147,9 @@ Result<void> HttpProxy::build_request(Trip& trip) {
                            .server = trip.server(),
                            .client = exchange.client.ip,
                            .request_id = trip.request_id,
-                           .expect = trip.demanded && trip.demanded->body_received ? Expect::met : Expect::passed_on});
+                           .expect = trip.demanded && trip.demanded->body_received ? Expect::met : Expect::passed_on,
+                           .query = trip.query.get(),
+                           .without_cookie = own_cookie(*trip.route)});
   if (out.overflowed()) return fail(ErrorKind::system);
   trip.request.release();
   const std::span<char> start = exchange.body_start;

@@ -68,6 +68,19 @@ struct RedirectOptions {
   AutoRedirectOptions automatic;
 };
 
+// Beside an application: only requests whose token allows just them go on to it.
+struct GuardOptions {
+  std::string keys;     // a file with the keys that check
+  std::string server;   // as the gateway calls the server that this is
+  std::string gateway;  // its URL, without path: who has no token is sent back there; "": is refused
+  TokenPlace token_in = TokenPlace::query;
+  std::string token_name = "steelyard_token";
+  bool bind_query = true;
+  Duration skew = 5s;  // that the gateway's clock may differ from this one's
+  bool one_time = true;
+  std::uint32_t hops_max = 5;  // how often a client is sent back
+};
+
 struct RouteOptions {
   std::string name;  // for logs and metrics; by default made from the match
   MatchOptions match;
@@ -81,6 +94,7 @@ struct RouteOptions {
   bool repeat_any = false;  // requests of any method may be sent again: the servers recognise repetitions
   RouteMode mode = RouteMode::proxy;
   RedirectOptions redirect;
+  std::optional<GuardOptions> guard;
 };
 
 enum class ForwardedStyle : std::uint8_t { x_forwarded, forwarded, both, off };

@@ -15,7 +15,8 @@ std::vector<MatchOptions> matches_of(const std::vector<RouteOptions>& routes) {
 }
 
 bool says_more(const RouteOptions& route) {
-  return route.mode != RouteMode::proxy || !route.host.empty() || !route.request_headers.empty() || !route.response_headers.empty();
+  return route.mode != RouteMode::proxy || route.guard || !route.host.empty() || !route.request_headers.empty() ||
+         !route.response_headers.empty();
 }
 
 }  // namespace
@@ -39,6 +40,7 @@ Site::Site(std::vector<RouteOptions> route_options, std::vector<std::shared_ptr<
                       .body_bytes_max = options.body_bytes_max.value_or(http.body_bytes_max),
                       .repeat_any = options.repeat_any,
                       .mode = options.mode,
+                      .guarded = options.guard.has_value(),
                       .heads = says_more(options) ? &options : &says_nothing});
   }
 }

@@ -11,6 +11,7 @@
 #include "decide/route/router.hpp"
 #include "decide/token/key_set.hpp"
 #include "proxy/options.hpp"
+#include "proxy/used_tokens.hpp"
 #include "session/options.hpp"
 #include "upstream/pool.hpp"
 
@@ -27,6 +28,7 @@ struct Site {
     std::uint64_t body_bytes_max = unlimited;
     bool repeat_any = false;
     RouteMode mode = RouteMode::proxy;
+    bool guarded = false;
     // What it says about heads and redirects. All routes that leave them alone share the options of a route that says nothing.
     const RouteOptions* heads = nullptr;
   };
@@ -41,7 +43,7 @@ struct Site {
   std::vector<std::shared_ptr<Pool>> pools;
   const std::vector<RouteOptions> options_of_routes;
   std::vector<Route> routes;
-  // What redirects are signed with, by route; nullptr: nothing. Empty where no route signs.
+  // What redirects are signed with and guards check by, by route; nullptr: nothing. Empty where no route has any.
   std::vector<std::shared_ptr<const token::KeySet>> keys_of_routes;
   [[nodiscard]] const token::KeySet* keys_of(const Route& route) const {
     return keys_of_routes.empty() ? nullptr : keys_of_routes[static_cast<std::size_t>(&route - routes.data())].get();
@@ -54,6 +56,8 @@ struct Site {
     PacketOptions options;
   };
   std::vector<PacketListener> packet_listeners;
+  // Of the process; there, where a route is guarded.
+  std::shared_ptr<UsedTokens> used_tokens;
   // Resolved in `routes` when it is built, therefore not to be changed later.
   const HttpOptions http;
   const TimeoutOptions timeouts;
