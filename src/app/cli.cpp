@@ -13,6 +13,7 @@
 #include "app/audit_command.hpp"
 #include "app/backend_command.hpp"
 #include "app/commands.hpp"
+#include "app/guard_command.hpp"
 #include "app/load_command.hpp"
 #include "app/packet_command.hpp"
 #include "config/reading.hpp"
@@ -126,6 +127,7 @@ int run_command_line(int argc, char** argv) {
   add_backend(app, exit_code);
   add_load(app, exit_code);
   add_packet(app, exit_code);
+  add_guard(app, exit_code);
   add_status(app, exit_code);
   add_servers(app, exit_code);
   add_events(app, exit_code);

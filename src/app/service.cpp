@@ -260,6 +260,7 @@ void Service::begin(Prepared prepared, const ProcessState* earlier) {
   for (const auto& pool : pools_.pools()) servers += pool->servers().size();
   log_message(LogLevel::info, "ready: workers {}, routes {}, pools {}, servers {}", workers_.size(), now->site->routes.size(),
               now->site->pools.size(), servers);
+  if (when_ready_) when_ready_();
 }
 
 std::expected<void, Service::Problems> Service::reload() {
@@ -324,6 +325,13 @@ void Service::on_hangup() {
 }
 
 void Service::drain() {
+  if (const auto farewell = std::exchange(before_drain_, nullptr)) {
+    return farewell([this] {
+      control_.post([this] {
+        if (!draining()) drain();  // unless a second signal has
+      });
+    });
+  }
   upgrade_.abandon();
   if (draining_.exchange(true)) {
     log_message(LogLevel::warning, "second signal: cutting {} exchanges", metrics().exchanges_active);

@@ -55,6 +55,12 @@ class Service final : private PacketRegistrar {
   // Runs until SIGTERM or SIGINT has drained it. A second signal ends it at once. Returns the exit code.
   int run();
 
+  // Before run(), for who lives beside it on the control thread: what is done once when clients are served, and what is done once before
+  // they are not any more, which goes on with what it is given.
+  EpollLoop& control_loop() { return control_; }
+  void when_ready(std::function<void()> work) { when_ready_ = std::move(work); }
+  void before_drain(std::function<void(std::function<void()> go_on)> work) { before_drain_ = std::move(work); }
+
   // From any thread.
   struct View {
     Options options;
@@ -156,6 +162,8 @@ class Service final : private PacketRegistrar {
   AdminServer admin_{control_, admin_control_};
   Listeners listeners_;
   PacketTokens packet_tokens_;
+  std::function<void()> when_ready_;
+  std::function<void(std::function<void()>)> before_drain_;
   const std::shared_ptr<UsedTokens> used_tokens_ = std::make_shared<UsedTokens>();
   std::optional<Prepared> first_;  // until it has begun
   std::vector<std::unique_ptr<Worker>> workers_;

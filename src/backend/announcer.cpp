@@ -17,16 +17,18 @@ constexpr Duration back_off_min = 100ms;
 constexpr Duration back_off_max = 10s;
 // A proxy's workers learn within milliseconds that a server has left; what they have chosen it for until then is on its way.
 constexpr Duration settling = 250ms;
+// A guard's work is told when it has changed, but no more often than this.
+constexpr Duration report_interval = 200ms;
 
 nlohmann::json spell_ms(Duration duration) { return fmt::format("{}ms", duration / 1ms); }
 
 }  // namespace
 
-Announcer::Announcer(EpollLoop& loop, AnnounceOptions options, Active active)
+Announcer::Announcer(EpollLoop& loop, AnnounceOptions options, CountWork count_work)
     : scheduler_(loop.scheduler()),
       connector_(loop),
       options_(std::move(options)),
-      active_(std::move(active)),
+      count_work_(std::move(count_work)),
       prng_(options_.seed),
       staying_(scheduler_, *this),
       leaving_(scheduler_, *this) {
@@ -50,10 +52,19 @@ Task<void> Announcer::stay() {
     ApiRequest request = registered_ ? renewal() : announcement();
     const ApiAnswer answer = co_await ask(std::move(request));
     if (staying_.cause() != Cause::none) co_return;
-    const Duration pause = judge(answer);
-    staying_.set_deadline(scheduler_.now() + pause);
-    co_await until_deadline();
+    co_await wait(judge(answer));
   }
+}
+
+// Until the next word is due, or there is something to tell.
+Task<void> Announcer::wait(Duration pause) {
+  const Instant due = scheduler_.now() + pause;
+  const bool reports = registered_ && !options_.run.empty() && problem_.empty();
+  do {
+    staying_.set_deadline(reports ? std::min(due, scheduler_.now() + report_interval) : due);
+    const WaitResult waited = co_await until_deadline();
+    if (waited == WaitResult::cancelled || (reports && count_work_() != told_)) co_return;
+  } while (scheduler_.now() < due);
 }
 
 Task<void> Announcer::go() {
@@ -80,13 +91,22 @@ Task<ApiAnswer> Announcer::ask(ApiRequest request) {
   co_return std::move(answer);
 }
 
-ApiRequest Announcer::announcement() const {
-  nlohmann::json body{{"address", options_.address}, {"lease", spell_ms(options_.lease)}, {"load", active_()}};
+ApiRequest Announcer::announcement() {
+  nlohmann::json body = report();
+  body.update({{"address", options_.address}, {"lease", spell_ms(options_.lease)}});
   if (options_.weight) body["weight"] = *options_.weight;
+  if (!options_.public_url.empty()) body["public_url"] = options_.public_url;
   return {http::Method::put, "PUT", path_, body.dump()};
 }
 
-ApiRequest Announcer::renewal() const { return {http::Method::post, "POST", path_ + "/renew", nlohmann::json{{"load", active_()}}.dump()}; }
+ApiRequest Announcer::renewal() { return {http::Method::post, "POST", path_ + "/renew", report().dump()}; }
+
+nlohmann::json Announcer::report() {
+  told_ = count_work_();
+  nlohmann::json body{{"load", told_.active}};
+  if (!options_.run.empty()) body.update({{"arrived", told_.arrived}, {"run", options_.run}});
+  return body;
+}
 
 // How long until the next word.
 Duration Announcer::judge(const ApiAnswer& answer) {

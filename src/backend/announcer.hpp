@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -23,14 +24,22 @@ struct AnnounceOptions {
   std::string id{};       // "": the address
   Duration lease = 30s;
   std::optional<std::uint32_t> weight{};
-  std::uint64_t seed = 0;  // of the jitter
+  std::string public_url{};  // by which clients reach it; "": by the address
+  std::string run{};         // names this start of a guard, which tells what has arrived at it; "": it is none
+  std::uint64_t seed = 0;    // of the jitter
+};
+
+// What there is to do at a server.
+struct Work {
+  std::uint32_t active = 0;   // exchanges under way
+  std::uint64_t arrived = 0;  // at a guard: clients with a token, since it was started
+  friend bool operator==(const Work&, const Work&) = default;
 };
 
 class Announcer final : private Fiber::Owner {
  public:
-  // `active` tells how many exchanges are under way here.
-  using Active = std::function<std::uint32_t()>;
-  Announcer(EpollLoop& loop, AnnounceOptions options, Active active);
+  using CountWork = std::function<Work()>;
+  Announcer(EpollLoop& loop, AnnounceOptions options, CountWork count_work);
 
   void start();
   // Has the proxy send nothing more; calls `done`, once, when what it had sent before has arrived, or the proxy cannot be told.
@@ -42,8 +51,10 @@ class Announcer final : private Fiber::Owner {
   Task<void> stay();
   Task<void> go();
   Task<ApiAnswer> ask(ApiRequest request);
-  [[nodiscard]] ApiRequest announcement() const;
-  [[nodiscard]] ApiRequest renewal() const;
+  Task<void> wait(Duration pause);
+  [[nodiscard]] ApiRequest announcement();
+  [[nodiscard]] ApiRequest renewal();
+  nlohmann::json report();
   Duration judge(const ApiAnswer& answer);
   void on_finished(Fiber& fiber) override;
   [[nodiscard]] Duration jittered(Duration duration);
@@ -52,7 +63,8 @@ class Announcer final : private Fiber::Owner {
   EpollConnector connector_;
   AnnounceOptions options_;
   std::string path_;
-  Active active_;
+  CountWork count_work_;
+  Work told_;
   Prng prng_;
   bool registered_ = false;  // as far as we know
   bool announced_ = false;   // the proxy may have heard of us

@@ -90,7 +90,7 @@ class Run {
     if (const auto started = server_.start(); !started) return started;
     if (!announce) return {};
     if (announce->address.empty()) announce->address = server_.address().to_string();
-    announcer_.emplace(loop_, *announce, [this] { return server_.active(); });
+    announcer_.emplace(loop_, *announce, [this] { return Work{.active = server_.active()}; });
     announcer_->start();
     return {};
   }
