@@ -42,19 +42,22 @@ std::optional<std::string_view> sole_field(const http::RequestHead& head, std::s
 HttpProxy::Admission HttpProxy::examine(const Trip& trip, const Asked& asked) {
   const GuardOptions& options = *trip.route->heads->guard;
   const auto denied = [](const char* reason) { return Admission{.verdict = Admission::Verdict::denied, .reason = reason}; };
-  const auto hops = token::take_parameter(asked.target, hops_name);
-  if (!hops) return denied(hops.error().sentence);
-  const std::string& target = hops->value ? hops->target : asked.target;
-  Admission admission{.target = target};
-  if (hops->value) admission.hops = parse_unsigned<unsigned>(*hops->value).value_or(options.hops_max);
-
-  std::optional<std::string_view> shown = asked.token;
+  std::string bound = asked.target;
+  std::optional<std::string> shown;
+  if (asked.token) shown = *asked.token;
   if (options.token_in == TokenPlace::query) {
-    const auto carried = token::take_parameter(target, options.token_name);
+    auto carried = token::take_parameter(asked.target, options.token_name);
     if (!carried) return denied(carried.error().sentence);
-    shown = carried->value;
-    if (shown) admission.target = carried->target;
+    if (carried->value) {
+      shown = *carried->value;
+      bound = std::move(carried->target);
+    }
   }
+  // The gateway has carried the hops on, and signed them.
+  auto hops = token::take_parameter(bound, hops_name);
+  if (!hops) return denied(hops.error().sentence);
+  Admission admission{.target = hops->value ? std::move(hops->target) : bound};
+  if (hops->value) admission.hops = parse_unsigned<unsigned>(*hops->value).value_or(options.hops_max);
   if (!shown) return admission;
 
   const std::int64_t now_s = scheduler_.unix_us() / 1'000'000;
@@ -62,7 +65,7 @@ HttpProxy::Admission HttpProxy::examine(const Trip& trip, const Asked& asked) {
   const token::Expectation expected{
       .server = options.server,
       .method = asked.method,
-      .target = options.bind_query ? std::string_view(admission.target) : token::path_of(admission.target),
+      .target = options.bind_query ? std::string_view(bound) : token::path_of(bound),
       .client = asked.client,
       .now_s = now_s,
       .skew_s = skew_s,
