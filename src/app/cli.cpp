@@ -86,7 +86,7 @@ void add_demo(CLI::App& app, int& exit_code) {
   command->add_option("--backend-port", options->backend_port, "Port of the first server; the others take the next two")
       ->capture_default_str()
       ->check(CLI::Range(1, 65533));
-  command->footer("Examples:\n  steelyard demo --port 8080\n  steelyard demo packets");
+  command->footer("Examples:\n  steelyard demo --port 8080\n  steelyard demo packets\n  steelyard demo redirect");
   auto* packets = command->add_subcommand("packets", "Start a packet proxy, four servers and six clients, and show who served whom.");
   auto packet_options = std::make_shared<PacketDemoOptions>();
   packets->add_option("--port", packet_options->port, "Port of the proxy")->capture_default_str()->check(CLI::Range(1, 65535));
@@ -96,6 +96,20 @@ void add_demo(CLI::App& app, int& exit_code) {
   packets->add_flag("--once", packet_options->once, "End when the clients have been served");
   packets->footer("Example:\n  steelyard demo packets --once");
   packets->callback([packet_options, &exit_code] { exit_code = demo_packets(*packet_options); });
+  auto* redirect = command->add_subcommand("redirect", "Start a gateway that redirects, and three applications with a guard each.");
+  auto redirect_options = std::make_shared<RedirectDemoOptions>();
+  redirect->add_option("--port", redirect_options->port, "Port of the gateway")->capture_default_str()->check(CLI::Range(1, 65535));
+  redirect->add_option("--admin-port", redirect_options->admin_port, "Port of its admin API")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65535));
+  redirect->add_option("--guard-port", redirect_options->guard_port, "Port of the first guard; the others take the next two")
+      ->capture_default_str()
+      ->check(CLI::Range(1024, 65533));
+  redirect->add_option("--app-port", redirect_options->app_port, "Port of the first application; the others take the next two")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65533));
+  redirect->footer("Example:\n  steelyard demo redirect");
+  redirect->callback([redirect_options, &exit_code] { exit_code = demo_redirect(*redirect_options); });
   command->callback([command, options, &exit_code] {
     if (command->get_subcommands().empty()) exit_code = demo(*options);
   });

@@ -26,6 +26,13 @@ struct PacketDemoOptions {
   bool once = false;                 // ends when the clients have been served
 };
 
+struct RedirectDemoOptions {
+  std::uint16_t port = 8000;
+  std::uint16_t admin_port = 9900;
+  std::uint16_t guard_port = 8001;  // of the first of three
+  std::uint16_t app_port = 3001;    // of the first of three
+};
+
 int serve(const ServeOptions& options, const Invocation& invocation);
 int check(const std::string& file);
 int config_expand(const std::string& file);
@@ -33,5 +40,6 @@ int config_schema();
 int config_reference();
 int demo(const DemoOptions& options);
 int demo_packets(const PacketDemoOptions& options);
+int demo_redirect(const RedirectDemoOptions& options);
 
 }  // namespace steelyard
