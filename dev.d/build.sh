@@ -32,8 +32,13 @@ compile() {  # compile DIRECTORY [TARGET…]
 
 build_release() {
   configure build/release -DCMAKE_BUILD_TYPE=Release -DSTEELYARD_TESTS=OFF
-  compile build/release
-  [ -x build/release/steelyard ] || fail "The build made no build/release/steelyard."
+  compile build/release steelyard
+}
+
+# In the same tree: what is tested is what is shipped, compiled once.
+build_tests() {  # build_tests [TARGET…]
+  configure build/release -DCMAKE_BUILD_TYPE=Release -DSTEELYARD_TESTS=ON
+  compile build/release "$@"
 }
 
 build_checked() {  # build_checked DIRECTORY SANITIZERS [TARGET…]

@@ -31,8 +31,8 @@ run_all() {
   step "style" run_style
   step "tests of the benches" run_bench_tests
   step "build: release" build_release
-  step "build: tests" build_checked build/test ""
-  step "unit tests, fuzz corpus, simulation" ctest_in build/test
+  step "build: tests" build_tests
+  step "unit tests, fuzz corpus, simulation" ctest_in build/release
   step "examples against the schema" run_examples build/release/steelyard
   step "integration tests" pytest_against build/release/steelyard tests/integration
   summarize "test"
@@ -40,8 +40,8 @@ run_all() {
 
 run_unit() {
   need build test
-  build_checked build/test ""
-  ctest_in build/test -R "${1:-^(unit|fuzz)_}"
+  build_tests
+  ctest_in build/release -R "${1:-^(unit|fuzz)_}"
 }
 
 run_integration() {
@@ -57,9 +57,8 @@ run_integration() {
 
 run_sim() {  # options as the simulator takes them: --seeds N [--from K], or --seed N [--trace]
   need build test
-  build_checked build/test ""
-  local simulator=build/test/tests/sim/steelyard_sim
-  [ -x "$simulator" ] || fail "There is no simulator in this tree: tests/sim is empty."
+  build_tests steelyard_sim
+  local simulator=build/release/tests/sim/steelyard_sim
   [ $# -gt 0 ] || set -- --seeds 1000
   "$simulator" "$@"
 }

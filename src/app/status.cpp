@@ -59,6 +59,19 @@ Site::Page health(Service& service) {
   return {draining ? 503 : 200, Json{{"status", status}, {"pools", pools}}.dump() + "\n"};
 }
 
+// Which promises there are, and who keeps them: a value of which no server is up gets 503, however many others are.
+Json describe_policy(const Pool& pool, const std::string& label) {
+  Json values = Json::object();
+  for (const auto& server : pool.servers()) {
+    for (const std::string& value : server->promises.values()) {
+      Json& kept = values.emplace(value, Json{{"servers", 0}, {"servers_up", 0}}).first.value();
+      kept["servers"] = kept["servers"].get<int>() + 1;
+      if (server->takes_traffic()) kept["servers_up"] = kept["servers_up"].get<int>() + 1;
+    }
+  }
+  return {{"label", label}, {"values", values}, {"broken_promises", pool.broken_promises()}};
+}
+
 }  // namespace
 
 Json describe(const Pool& pool) {
@@ -68,11 +81,14 @@ Json describe(const Pool& pool) {
   for (const auto& server : pool.leaving()) {
     if (server->load.active.load(std::memory_order_relaxed) != 0) servers.push_back(describe(*server));
   }
-  return {{"name", pool.name()},
-          {"algorithm", name(pool.options()->algorithm)},
-          {"servers_up", servers_up(pool)},
-          {"queued", pool.queued()},
-          {"servers", servers}};
+  const auto options = pool.options();
+  Json described{{"name", pool.name()},
+                 {"algorithm", name(options->algorithm)},
+                 {"servers_up", servers_up(pool)},
+                 {"queued", pool.queued()},
+                 {"servers", servers}};
+  if (options->policy) described["policy"] = describe_policy(pool, options->policy->label);
+  return described;
 }
 
 Json describe(const Service& service) {

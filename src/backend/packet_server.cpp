@@ -89,7 +89,8 @@ class PacketServer::Session final : public ListLink, private Fiber::Owner {
     }
     if (server_.options_.delay > Duration{0}) {
       fiber_.set_deadline(scheduler_.now() + server_.options_.delay);
-      co_await until_deadline();
+      const WaitResult waited = co_await until_deadline();
+      if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
       fiber_.clear_deadline();
     }
     auto sent = co_await packets_.send(packet::to_text(*ack));

@@ -57,8 +57,9 @@ Section<QueueOptions> concurrency_table() {
           {
               key<QueueOptions>("per_server_max", SY_AT(.per_server_max), concurrency(), "At one server, over all workers."),
               key<QueueOptions>("total_max", SY_AT(.active_max), concurrency(), "In the whole pool."),
-              key<QueueOptions>("queue_max", SY_AT(.queue_max), count(0, 1'000'000),
-                                "Requests that wait for a free place; more are answered with 503."),
+              key<QueueOptions>(
+                  "queue_max", SY_AT(.queue_max), count(0, 1'000'000),
+                  "Requests that wait for a free place, with a `policy` for each value that they demand; more are answered with 503."),
               key<QueueOptions>("queue_timeout", SY_AT(.queue_timeout), Span{1ms, 1h}, "How long one waits; then 503."),
           }};
 }

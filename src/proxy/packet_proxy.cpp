@@ -338,7 +338,13 @@ void PacketProxy::record(const Trip& trip) {
     if (trip.place.choice() != Choice::algorithm) record.choice = name(trip.place.choice());
   }
   std::array<FailedTry, tries_max> failed_tries;
-  for (std::size_t i = 0; i < trip.failed_count; ++i) failed_tries[i] = {trip.failed_servers[i]->id, trip.failures[i]};
+  std::array<PolicyMet, tries_max> also;
+  for (std::size_t i = 0; i < trip.failed_count; ++i) {
+    const Server& failed = *trip.failed_servers[i];
+    failed_tries[i] = {failed.id, trip.failures[i]};
+    also[i] = {failed.id, failed.promise(data_of(exchange).policy).value_or("")};
+  }
+  record.policy_also = std::span(also).first(trip.failed_count);
   record.failed_tries = std::span(failed_tries).first(trip.failed_count);
   record.tries = trip.tries;
   record.failure = trip.failure;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Validates every file under examples/ against `steelyard config schema`, and two broken ones that must fail.
+"""Validates every configuration under examples/ against `steelyard config schema`, and two broken ones that must fail.
 
 Usage: schema_check.py PATH_OF_STEELYARD
 """
@@ -35,7 +35,7 @@ def main() -> int:
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     examples = pathlib.Path(__file__).resolve().parents[2] / "examples"
-    files = sorted(file for file in examples.rglob("*") if file.suffix in (".yaml", ".json"))
+    files = sorted(file for file in examples.rglob("*") if file.suffix in (".yaml", ".json") and file.parent.name != "packets")
     failures = 0 if files else 1
     for file in files:
         for error in validator.iter_errors(yaml.load(file.read_text(encoding="utf-8"), Loader)):

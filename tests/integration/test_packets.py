@@ -103,7 +103,7 @@ def test_pipelined_packets_are_all_answered_in_their_order(proxy):
 
 
 def test_two_packets_split_at_every_byte_are_answered(proxy):
-    messages = [packet(1, "111"), packet("é", "111")]
+    messages = [packet(1, "111"), packet("é", "111", payload="\n")]
     data = b"".join(map(written, messages))
     expected = [written(ack("100", message)) for message in messages]
     with sole_server(proxy.port), connect(proxy.port) as sock:

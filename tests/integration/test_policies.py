@@ -390,6 +390,16 @@ def test_the_admin_api_changes_promises(two, tmp_path):
         assert ask(proxy, "333", 3) == {421} and ask(proxy, "222", 4) == {"b"}
 
 
+def test_the_status_shows_which_policy_nobody_keeps(two):
+    a, b = two
+    a.leave()
+    with Proxy(guarded({a: "111", b: "111,222"})) as proxy:
+        ask(proxy, "111", count=4)
+        policy = proxy.page("status")["pools"][0]["policy"]
+        assert policy == {"label": "privacy", "broken_promises": 0,
+                          "values": {"111": {"servers": 2, "servers_up": 1}, "222": {"servers": 1, "servers_up": 1}}}
+
+
 def test_counters_of_refusals_outlive_an_upgrade(two):
     with Proxy(guarded({two[0]: "111", two[1]: "222"})) as proxy:
         assert proxy.get().status == 421

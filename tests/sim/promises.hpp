@@ -42,33 +42,41 @@ class PromiseBook {
   void begin(Age age) { ages_.push_back(std::move(age)); }
   [[nodiscard]] bool empty() const { return ages_.empty(); }
   [[nodiscard]] const Age& now() const { return ages_.back(); }
-  // Whether the pool went without a policy, or by one that `server` met, at some time since `from`.
+  // Whether the pool went without a policy, or by one that `server` met, at some time since `from`. What a request demands that says
+  // nothing is found out once: it may have been served by who promised later what was the default when it came.
   [[nodiscard]] bool allowed_since(Instant from, std::size_t server, const Demands& demands) const {
-    for (std::size_t i = ages_.size(); i-- > 0;) {
-      if (allows(ages_[i], server, demands)) return true;
-      if (ages_[i].begins < from) return false;
+    const std::size_t first = age_at(from);
+    for (std::size_t read = first; read < ages_.size(); ++read) {
+      for (std::size_t served = read; served < ages_.size(); ++served) {
+        if (ages_[served].label == ages_[read].label && allows(ages_[served], server, demands, ages_[read].value_if_absent)) return true;
+      }
     }
     return ages_.empty();
   }
   // Whether there was somebody for it at all times since `from`.
   [[nodiscard]] bool always_met_since(Instant from, const Demands& demands) const {
-    for (std::size_t i = ages_.size(); i-- > 0;) {
+    for (std::size_t i = age_at(from); i < ages_.size(); ++i) {
       if (!is_met(ages_[i], demands)) return false;
-      if (ages_[i].begins < from) return true;
     }
     return true;
   }
 
  private:
-  static bool allows(const Age& age, std::size_t server, const Demands& demands) {
+  // That in which the moment is, or which it begins or ends.
+  [[nodiscard]] std::size_t age_at(Instant moment) const {
+    std::size_t i = ages_.size();
+    while (i > 0 && !(ages_[i - 1].begins < moment)) --i;
+    return i > 0 ? i - 1 : 0;
+  }
+  static bool allows(const Age& age, std::size_t server, const Demands& demands, const std::string& value_if_absent) {
     const OfServer& its = age.servers[server];
     if (!its.in_pool) return false;
     const std::string& said = demands[age.label];
-    return !age.has_policy || std::ranges::count(its.values[age.label], said.empty() ? age.value_if_absent : said) != 0;
+    return !age.has_policy || std::ranges::count(its.values[age.label], said.empty() ? value_if_absent : said) != 0;
   }
   static bool is_met(const Age& age, const Demands& demands) {
     for (std::size_t i = 0; i < age.servers.size(); ++i) {
-      if (allows(age, i, demands)) return true;
+      if (allows(age, i, demands, age.value_if_absent)) return true;
     }
     return false;
   }

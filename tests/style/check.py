@@ -27,6 +27,7 @@ PARSERS = {
     "src/config/load.hpp": "config_loader",
     "src/config/spelling.hpp": "config_loader",
     "src/config/types.hpp": "config_loader",
+    "src/decide/policy/demand.hpp": "policy_demand",
     "src/load/replay.hpp": "load_inputs",
     "src/load/url.hpp": "load_inputs",
     "src/net/address.hpp": "config_loader",
