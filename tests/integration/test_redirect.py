@@ -150,7 +150,8 @@ def test_head_post_ranges_and_cors_fields():
         assert location(head) == "http://127.0.0.1:1/file" and head.body == b""
         ranged = client.get("/file", Range="bytes=0-9", Origin="https://page.test")
         assert location(ranged) == "http://127.0.0.1:1/file"
-        assert not [name for name, _ in ranged.fields if name.lower().startswith(("access-control", "accept-ranges", "content-range", "vary"))]
+        made_up = ("access-control", "accept-ranges", "content-range", "vary")
+        assert not [name for name, _ in ranged.fields if name.lower().startswith(made_up)]
         small = client.request("POST", "/file", body=b"x=1")
         assert location(small) and small.value("connection") is None
         client.send(request_bytes("POST", "/file", {"Content-Length": "100000"}, None, "test.local", "HTTP/1.1"))

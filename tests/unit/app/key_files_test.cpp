@@ -12,7 +12,8 @@ namespace steelyard {
 namespace {
 
 // 32 bytes of "a", in base64url.
-constexpr const char* secret = R"({"keys": [{"kty": "oct", "kid": "1", "alg": "HS256", "k": "YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE"}]})";
+constexpr const char* secret =
+    R"({"keys": [{"kty": "oct", "kid": "1", "alg": "HS256", "k": "YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE"}]})";
 // The public half of RFC 8037 appendix A.2.
 constexpr const char* public_half =
     R"({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "p", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})";
@@ -43,7 +44,8 @@ struct KeyFilesTest : ::testing::Test {
 TEST_F(KeyFilesTest, each_route_has_the_keys_of_its_file) {
   const std::string one = write("one", secret);
   const std::string two = write("two", secret);
-  const auto read = read_route_keys({signs_with(""), signs_with(one), signs_with(two), signs_with(one), signs_with("gone", RouteMode::proxy)});
+  const auto read =
+      read_route_keys({signs_with(""), signs_with(one), signs_with(two), signs_with(one), signs_with("gone", RouteMode::proxy)});
   ASSERT_TRUE(read) << read.error();
   ASSERT_EQ(read->keys.size(), 5U);
   EXPECT_EQ(read->keys[0], nullptr);
@@ -57,7 +59,8 @@ TEST_F(KeyFilesTest, each_route_has_the_keys_of_its_file) {
 
 TEST_F(KeyFilesTest, the_sentence_says_which_route_and_which_file_is_wrong) {
   const auto why = [](const std::string& path) { return read_route_keys({signs_with(path)}).error(); };
-  EXPECT_EQ(why(folder / "none"), "the route files: cannot open the key file " + (folder / "none").string() + ": No such file or directory");
+  EXPECT_EQ(why(folder / "none"),
+            "the route files: cannot open the key file " + (folder / "none").string() + ": No such file or directory");
   EXPECT_TRUE(why(write("bad", "{}")).starts_with("the route files: the key file " + (folder / "bad").string() + " cannot be used: "));
   EXPECT_TRUE(why(write("large", std::string(70'000, ' '))).find("is larger than 65536 bytes") != std::string::npos);
   EXPECT_TRUE(why(write("public", public_half)).find("has no key that can sign, only public halves") != std::string::npos);

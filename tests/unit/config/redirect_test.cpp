@@ -95,16 +95,18 @@ TEST(Redirects, values_that_cannot_be_are_refused) {
             Lines{"t:2:28: routes[0].mode: found \"redirects\", allowed is proxy, redirect or auto; did you mean \"redirect\"?"});
   EXPECT_EQ(problems(file_with("mode: redirect, redirect: {status: 302}")),
             Lines{"t:2:57: routes[0].redirect.status: found 302, allowed is 307 or 308"});
-  EXPECT_EQ(problems(file_with("mode: redirect, redirect: {keys: k, client: /32}")),
-            Lines{"t:2:66: routes[0].redirect.client: found \"/32\", allowed is exact, none, or a prefix from \"/8\" to \"/31\"; \"/32\" is "
-                  "written exact"});
+  EXPECT_EQ(
+      problems(file_with("mode: redirect, redirect: {keys: k, client: /32}")),
+      Lines{"t:2:66: routes[0].redirect.client: found \"/32\", allowed is exact, none, or a prefix from \"/8\" to \"/31\"; \"/32\" is "
+            "written exact"});
   EXPECT_EQ(problems(file_with("mode: redirect, redirect: {keys: k, token_name: steelyard_hops}")),
             Lines{"t:2:70: routes[0].redirect.token_name: found \"steelyard_hops\", which has a meaning of its own: it says how often a "
                   "request was sent back; allowed is a name of up to 64 letters, digits and . _ -"});
 }
 
 TEST(PublicUrls, are_schemes_with_hosts_and_perhaps_ports) {
-  for (const char* url : {"http://a.example.com", "https://a.example.com:8443", "http://10.0.0.5", "http://[fd00::7]:80", "https://[::1]"}) {
+  for (const char* url :
+       {"http://a.example.com", "https://a.example.com:8443", "http://10.0.0.5", "http://[fd00::7]:80", "https://[::1]"}) {
     EXPECT_EQ(url_of(url), url);
   }
 }
