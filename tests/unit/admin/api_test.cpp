@@ -146,6 +146,15 @@ TEST_F(ApiTest, renews) {
   EXPECT_EQ(ask("POST", std::string(server_a) + "/renew").status, 200);
   EXPECT_EQ(ask("POST", std::string(server_a) + "/renew", R"({"load": 9})").status, 200);
   EXPECT_EQ(control.calls, (Calls{"renew app a owner operator load 0", "renew app a owner operator load 9"}));
+  control.calls.clear();
+  EXPECT_EQ(ask("POST", std::string(server_a) + "/renew", R"({"load": 9, "arrived": 12, "run": "4f.1"})").status, 200);
+  EXPECT_EQ(control.calls, (Calls{"renew app a owner operator load 9", "report app a load 9 arrived 12 run 4f.1"}));
+  control.calls.clear();
+  for (const char* part : {R"({"arrived": 12, "run": "4f"})", R"({"load": 9, "run": "4f"})", R"({"load": 9, "arrived": 12})",
+                           R"({"load": 9, "arrived": -1, "run": "4f"})", R"({"load": 9, "arrived": 1, "run": ""})"}) {
+    EXPECT_EQ(ask("POST", std::string(server_a) + "/renew", part).status, 422) << part;
+  }
+  EXPECT_EQ(control.calls, Calls{});
 }
 
 TEST_F(ApiTest, reloads_and_checks) {

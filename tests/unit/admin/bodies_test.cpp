@@ -41,7 +41,14 @@ TEST(Bodies, may_be_absent_where_nothing_must_be_said) {
 
 WantedServer server() {
   WantedServer wanted;
-  wanted.options = {.id = "a", .host = "::1", .port = 80, .weight = 4, .backup = true, .active_max = {}, .labels = {{"zone", "north"}}};
+  wanted.options = {.id = "a",
+                    .host = "::1",
+                    .port = 80,
+                    .weight = 4,
+                    .backup = true,
+                    .active_max = {},
+                    .labels = {{"zone", "north"}},
+                    .public_url = "https://a"};
   wanted.origin = Origin::registration;
   wanted.drained = true;
   wanted.forced = ForcedHealth::up;
@@ -52,6 +59,7 @@ WantedServer server() {
 TEST(Representation, has_the_keys_that_a_server_is_put_with) {
   Json shown = represent(server(), Instant{});
   EXPECT_EQ(shown, Json::parse(R"({"id": "a", "address": "[::1]:80", "weight": 4, "backup": true, "labels": {"zone": "north"},
+                                   "public_url": "https://a",
                                    "active_max": null, "origin": "registration", "drained": true, "forced": "up", "lease": null,
                                    "revision": 7})"));
   for (const char* more : {"id", "origin", "drained", "forced", "lease", "revision"}) shown.erase(more);

@@ -43,8 +43,7 @@ TEST(Problems, unknown_keys_with_the_nearest) {
             (Lines{"t:3:19: pools.api.servers[0]: \"address\" is missing, allowed is host:port such as \"10.0.0.5:8001\" or "
                    "\"app.internal:8001\": add it",
                    "t:3:20: pools.api.servers[0].adress: found the unknown key \"adress\", allowed here is address, weight, backup, "
-                   "active_max, id or "
-                   "labels; "
+                   "active_max, id, labels or public_url; "
                    "did you mean "
                    "\"address\"?"}));
   EXPECT_EQ(problems_of("log: {zebra: 1}\n"),

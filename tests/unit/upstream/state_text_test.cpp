@@ -20,7 +20,8 @@ RegistryState full_state() {
                            .labels = {{"zone",
                                        "stra\xc3\x9f"
                                        "e"},
-                                      {"quote\"d", "\\"}}};
+                                      {"quote\"d", "\\"}},
+                           .public_url = "https://b.example.com:8443"};
   RegistryState state;
   state.revision = 99;
   auto& app = state.pools["app"];
@@ -36,6 +37,7 @@ RegistryState full_state() {
                                      .backup = false,
                                      .active_max = std::optional<std::uint32_t>{},
                                      .labels = std::map<std::string, std::string>{},
+                                     .public_url = "",
                                      .drained = false,
                                      .forced = ForcedHealth::up},
                           .revision = 6};
