@@ -8,8 +8,12 @@ import hmac
 import json
 import re
 import secrets
+import shutil
 import signal
+import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
 from urllib.parse import urlsplit
@@ -17,7 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from client import Client, request_bytes
-from harness import DEADLINE_SECONDS, Process, Proxy, configuration, free_port, run
+from harness import DEADLINE_SECONDS, Process, Proxy, REPOSITORY, configuration, free_port, run
 from server import Server, answer_hello
 from admin_api import Api
 
@@ -311,6 +315,11 @@ def test_a_client_that_follows_reaches_the_application(tmp_path, begins_at):
         assert (targets(app), app.requests[0].body) == (["/a%20b?c=%2F"], b"body")
 
 
+def listens(port):
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
 def until(condition, what):
     end = time.monotonic() + DEADLINE_SECONDS
     while not condition():
@@ -406,3 +415,65 @@ def test_wrong_arguments_are_told(tmp_path, changed, told):
 def test_help_has_an_example():
     done = run("guard", "--help")
     assert done.returncode == 0 and "steelyard guard --listen" in done.stdout
+
+
+def test_the_example_in_python_asks_the_guard(tmp_path):
+    port = free_port()
+    with guarding(tmp_path) as (guard, app):
+        example = subprocess.Popen([sys.executable, "-B", REPOSITORY / "examples/guard/application.py", str(port),
+                                    f"http://127.0.0.1:{guard.port}"], stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: listens(port), "it listens")
+            with Client(port) as client:
+                assert client.get("/a").status == 401
+            for expected in (200, 403):
+                token = mint("/a") if expected == 200 else token
+                with Client(port) as client:
+                    assert client.get(with_token("/a", token)).status == expected
+        finally:
+            example.kill()
+            example.wait()
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+def test_the_example_for_nginx_asks_the_guard(tmp_path):
+    port = free_port()
+    with guarding(tmp_path) as (guard, app):
+        text = (REPOSITORY / "examples/guard/nginx.conf").read_text()
+        for before, after in (("127.0.0.1:8001", f"127.0.0.1:{port}"), ("127.0.0.1:8101", f"127.0.0.1:{guard.port}"),
+                              ("127.0.0.1:3001", app.address)):
+            assert text.count(before) in (1, 2), before
+            text = text.replace(before, after)
+        (tmp_path / "nginx.conf").write_text(text)
+        example = subprocess.Popen(["nginx", "-p", str(tmp_path), "-c", "nginx.conf"], stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: listens(port), "it listens")
+            with Client(port) as client:
+                assert client.get("/a").status == 401 and app.requests == []
+                token = mint("/a")
+                assert client.get(with_token("/a", token)).status == 200
+                assert client.get(with_token("/a", token)).status == 403
+                assert client.get(with_token("/b", mint("/a"))).status == 403
+            assert len(app.requests) == 1
+        finally:
+            example.terminate()
+            example.wait()
+
+
+def test_the_demo_sends_clients_to_applications_and_guards_them():
+    gateway, admin, guards, apps = (free_port() for _ in range(4))
+    demo = Process(["demo", "redirect", "--port", str(gateway), "--admin-port", str(admin), "--guard-port", str(guards),
+                    "--app-port", str(apps)])
+    try:
+        demo.wait(lambda: sum("registered as" in text for text in demo.lines) == 3, "the guards register")
+        names = set()
+        for _ in range(6):
+            answer, _ = follow(gateway, "/info")
+            assert answer.status == 200
+            names.add(json.loads(answer.body)["name"])
+        assert names == {"a", "b", "c"}
+        assert follow(guards, "/info")[0].status == 200
+        demo.process.send_signal(signal.SIGTERM)
+        assert demo.process.wait(DEADLINE_SECONDS) == 0
+    finally:
+        demo.kill()
