@@ -16,6 +16,7 @@
 #include "app/guard_command.hpp"
 #include "app/load_command.hpp"
 #include "app/packet_command.hpp"
+#include "app/token_command.hpp"
 #include "config/reading.hpp"
 
 namespace steelyard {
@@ -148,6 +149,7 @@ int run_command_line(int argc, char** argv) {
   add_reload(app, exit_code);
   add_upgrade(app, exit_code);
   add_audit(app, exit_code);
+  add_token(app, exit_code);
   if (const auto unknown = unknown_command(app, argc, argv)) {
     fmt::print(stderr, "{}", *unknown);
     return 2;
