@@ -32,6 +32,7 @@ struct PacketRecord {
   bool closed_on = false;              // instead of an answer to it, by nobody's fault but the proxy's
   int lines = 0;                       // in the access log
   int status = 0;                      // there
+  std::string failure{};               // there
 };
 
 // An answer of a server, by its canonical text, which is like no other's.

@@ -209,8 +209,9 @@ void PacketClient::take_end() {
     // A connection that was idle may be closed while the next packet is on the way: nobody's fault.
     const bool too_late = talker_.peer_closed_after() <= planned.begins_at;
     const bool aborted = half_closed_ && manners_.half_close_aborts;
-    book_.find(planned.id)->closed_on = talker_.connected() && !talker_.disturbed() && !too_late && !aborted && !drain_expected_ &&
-                                        !refused_ && talker_.said_bytes() >= planned.ends_at;
+    const bool by_setup = answered_ > 0 && planned_[answered_ - 1].mute;
+    book_.find(planned.id)->closed_on = talker_.connected() && !talker_.disturbed() && !too_late && !aborted && !by_setup &&
+                                        !drain_expected_ && !refused_ && talker_.said_bytes() >= planned.ends_at;
   }
   talker_.close();
 }
