@@ -147,6 +147,13 @@ Task<Result<void>> PacketProxy::forward(Trip& trip) {
     result = co_await try_server(trip, freshness);
     if (result || trip.status != 0) break;
     const Error error = result.error();
+    if (error.kind == ErrorKind::outdated && trip.tries < tries_max) {
+      // Nothing was sent, so this is no retry.
+      trip.place.give_up();
+      freshness = Freshness::reuse;
+      result = co_await take_place(trip);
+      continue;
+    }
     if (error.retry == Retry::fresh_connection) {
       metrics_.retries.add();
       freshness = Freshness::fresh;
@@ -157,7 +164,7 @@ Task<Result<void>> PacketProxy::forward(Trip& trip) {
     metrics_.failovers.add();
     trip.place.give_up();  // it might be the one that is waited for
     result = co_await take_place(trip);
-    if (!result) result = std::unexpected(error);
+    if (!result && result.error().kind != ErrorKind::cancelled) result = std::unexpected(error);
   }
   co_return result;
 }

@@ -19,6 +19,8 @@ Task<Result<void>> PacketProxy::try_server(Trip& trip, Freshness freshness) {
   if (result) {
     StreamWriter to_server(trip.connection->stream(), Side::server);
     result = co_await ask(trip, to_server);
+    // Not the server's doing, whatever was waited for.
+    if (!result && result.error().kind == ErrorKind::cancelled) result = fail(ErrorKind::cancelled);
     if (!result && result.error().side == Side::server) {
       // Not a byte has left, so no server can have acted on it; else the listener says whether it may be sent again.
       const bool unsent = to_server.sent_bytes() == 0;
@@ -56,7 +58,7 @@ Task<Result<void>> PacketProxy::connect(Trip& trip, Freshness freshness) {
   }
   trip.connected = true;
   // It may have been replaced, while the connection was made, by one that promises something else.
-  if (trip.server().removed()) co_return fail(ErrorKind::outdated, Side::local, Retry::any);
+  if (trip.server().removed()) co_return fail(ErrorKind::outdated);
   co_return Result<void>{};
 }
 
@@ -79,7 +81,8 @@ Task<Result<void>> PacketProxy::ask(Trip& trip, StreamWriter& to_server) {
       received.append(scratch_.data().first(*got));
       const auto scanned = scanner.feed(received.view());
       if (!scanned) co_return fail(ErrorKind::malformed, Side::server);
-      if (received.size() > trip.options().bytes_max && *scanned == 0) co_return fail(ErrorKind::too_large, Side::server);
+      const std::size_t bytes = *scanned != 0 ? *scanned : received.size();
+      if (bytes > trip.options().bytes_max) co_return fail(ErrorKind::too_large, Side::server);
       if (*scanned == 0) continue;
       const bool alone = *scanned == received.size();
       const auto passed = co_await pass_answer(trip, received.view().substr(0, *scanned));

@@ -1,10 +1,12 @@
 // Runs simulated worlds by hand: one seed with its trace, or many seeds in a row until one fails.
 //   steelyard_sim --seed 42 --trace
 //   steelyard_sim --seeds 10000 --from 1
+//   steelyard_sim --packets --seeds 10000
 #include <cstdio>
 #include <string_view>
 
 #include "base/ascii.hpp"
+#include "packet_world.hpp"
 #include "world.hpp"
 
 namespace {
@@ -16,6 +18,7 @@ struct Arguments {
   std::uint64_t from = 1;
   std::uint64_t count = 1;
   SimNet::Trace trace = SimNet::Trace::off;
+  bool packets = false;
 };
 
 std::optional<Arguments> parse(int count, char** texts) {
@@ -24,6 +27,10 @@ std::optional<Arguments> parse(int count, char** texts) {
     const std::string_view name = texts[i];
     if (name == "--trace") {
       arguments.trace = SimNet::Trace::on;
+      continue;
+    }
+    if (name == "--packets") {
+      arguments.packets = true;
       continue;
     }
     const auto value = i + 1 < count ? parse_unsigned<std::uint64_t>(texts[++i]) : std::nullopt;
@@ -39,24 +46,51 @@ std::optional<Arguments> parse(int count, char** texts) {
   return arguments;
 }
 
+// Runs the worlds of all seeds; how many of them failed.
+template <typename RunWorld>
+int run_all(const Arguments& arguments, const RunWorld& run_world) {
+  std::size_t exchanges = 0;
+  std::size_t answered = 0;
+  int failed = 0;
+  for (std::uint64_t seed = arguments.from; seed < arguments.from + arguments.count; ++seed) {
+    const auto violations = run_world(seed, exchanges, answered);
+    for (const std::string& violation : violations) fmt::print("seed {}: {}\n", seed, violation);
+    failed += violations.empty() ? 0 : 1;
+  }
+  fmt::print("{} seeds, {} failed; {} {}, {} answered by servers\n", arguments.count, failed, exchanges,
+             arguments.packets ? "packets" : "requests", answered);
+  return failed;
+}
+
+int run_packets(const Arguments& arguments) {
+  std::size_t strays = 0;
+  const int failed = run_all(arguments, [&](std::uint64_t seed, std::size_t& packets, std::size_t& answered) {
+    PacketOutcome outcome = run_packet_world(seed, PacketCanary::none, arguments.trace);
+    packets += outcome.packets;
+    answered += outcome.answered;
+    strays += outcome.strays;
+    return std::move(outcome.violations);
+  });
+  fmt::print("{} answers to other packets, on kept connections of servers that had spoken unasked\n", strays);
+  return failed;
+}
+
+int run_requests(const Arguments& arguments) {
+  return run_all(arguments, [&](std::uint64_t seed, std::size_t& requests, std::size_t& answered) {
+    RunOutcome outcome = run_world(seed, Canary::none, arguments.trace);
+    requests += outcome.requests;
+    answered += outcome.answered_by_server;
+    return std::move(outcome.violations);
+  });
+}
+
 }  // namespace
 
 int main(int count, char** texts) {
   const auto arguments = parse(count, texts);
   if (!arguments) {
-    std::fputs("usage: steelyard_sim --seed N [--trace] | --seeds N [--from K]\n", stderr);
+    std::fputs("usage: steelyard_sim [--packets] --seed N [--trace] | [--packets] --seeds N [--from K]\n", stderr);
     return 2;
   }
-  std::size_t requests = 0;
-  std::size_t answered = 0;
-  int failed = 0;
-  for (std::uint64_t seed = arguments->from; seed < arguments->from + arguments->count; ++seed) {
-    const RunOutcome outcome = run_world(seed, Canary::none, arguments->trace);
-    requests += outcome.requests;
-    answered += outcome.answered_by_server;
-    for (const std::string& violation : outcome.violations) fmt::print("seed {}: {}\n", seed, violation);
-    failed += outcome.violations.empty() ? 0 : 1;
-  }
-  fmt::print("{} seeds, {} failed; {} requests, {} answered by servers\n", arguments->count, failed, requests, answered);
-  return failed == 0 ? 0 : 1;
+  return (arguments->packets ? run_packets(*arguments) : run_requests(*arguments)) == 0 ? 0 : 1;
 }
