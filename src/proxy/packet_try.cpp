@@ -65,16 +65,24 @@ Task<Result<void>> PacketProxy::connect(Trip& trip, Freshness freshness) {
 Task<Result<void>> PacketProxy::ask(Trip& trip, StreamWriter& to_server) {
   const TimeoutOptions& timeouts = trip.in_use.site().timeouts;
   trip.first_byte_time = Duration{0};
-  auto sent = to_server.send(std::string_view(trip.request));
-  if (sent && !to_server.empty()) sent = co_await flush(to_server, {timeouts.body_idle, trip.total_deadline, unlimited});
-  if (!sent) co_return sent;
-
   Stream& stream = trip.connection->stream();
+  bool keeps = trip.options().keeps_servers;
+  auto sent = to_server.send(std::string_view(trip.request));
+  if (sent && !to_server.empty()) {
+    sent = co_await flush(to_server, {timeouts.body_idle, trip.total_deadline, unlimited});
+    // Whoever answers before it has the whole packet may take its rest for another one.
+    keeps = keeps && stream.quiet();
+  }
+  // What a server says of a packet that it does not want to its end is its answer, too.
+  const bool answered = !sent && sent.error().kind != ErrorKind::cancelled && to_server.sent_bytes() != 0 && !stream.quiet();
+  if (!sent && !answered) co_return sent;
+
   Buffer received;
   json::ObjectScanner scanner;
   const Instant asked = scheduler_.now();
   for (;;) {
     const auto got = stream.read(scratch_.data());
+    if (!sent && (!got || *got == 0)) co_return sent;
     if (got && *got == 0) co_return fail(received.empty() ? ErrorKind::closed : ErrorKind::malformed, Side::server);
     if (got) {
       if (trip.first_byte_time == Duration{0}) trip.first_byte_time = scheduler_.now() - trip.exchange.start;
@@ -84,9 +92,9 @@ Task<Result<void>> PacketProxy::ask(Trip& trip, StreamWriter& to_server) {
       const std::size_t bytes = *scanned != 0 ? *scanned : received.size();
       if (bytes > trip.options().bytes_max) co_return fail(ErrorKind::too_large, Side::server);
       if (*scanned == 0) continue;
-      const bool alone = *scanned == received.size();
+      const bool alone = sent && *scanned == received.size();
       const auto passed = co_await pass_answer(trip, received.view().substr(0, *scanned));
-      if (passed && alone && trip.options().keeps_servers) {
+      if (passed && alone && keeps) {
         connections_.keep(std::move(trip.connection), trip.pool->options().keepalive);
       }
       co_return passed;

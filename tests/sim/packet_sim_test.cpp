@@ -1,6 +1,7 @@
 // Fixed seeds through simulated worlds of packets, and the checks checked: the same seed gives the same run, deliberate faults are found.
 #include <gtest/gtest.h>
 
+#include "packet_crowd.hpp"
 #include "packet_world.hpp"
 
 namespace steelyard::sim {
@@ -48,6 +49,27 @@ TEST(PacketSim, an_answer_to_another_packet_is_found) { EXPECT_TRUE(any_seed_fai
 TEST(PacketSim, a_packet_that_reaches_two_servers_is_found) { EXPECT_TRUE(any_seed_fails(PacketCanary::reach_twice)); }
 TEST(PacketSim, a_packet_without_a_line_in_the_log_is_found) { EXPECT_TRUE(any_seed_fails(PacketCanary::forget_line)); }
 TEST(PacketSim, a_place_that_is_never_given_up_is_found) { EXPECT_TRUE(any_seed_fails(PacketCanary::keep_place)); }
+
+// What a packet under way may hold of its worker's blocks: its session's and its try's frames, its bytes, both connections.
+constexpr std::size_t bytes_each_max = 8 * 1024;
+
+TEST(PacketCrowd, five_thousand_packets_at_servers_at_once_are_all_answered) {
+  const CrowdOutcome outcome = run_packet_crowd(5000, UINT32_MAX);
+  EXPECT_EQ(outcome.at_servers, 5000U);
+  EXPECT_EQ(outcome.answered, 5000U);
+  EXPECT_EQ(outcome.left, "");
+  EXPECT_LT(outcome.pool_bytes, 5000 * bytes_each_max);
+}
+
+TEST(PacketCrowd, five_thousand_packets_of_which_most_are_queued_are_all_answered) {
+  const CrowdOutcome outcome = run_packet_crowd(5000, 500);
+  EXPECT_EQ(outcome.at_once, 5000U);
+  EXPECT_EQ(outcome.at_servers, 500U);
+  EXPECT_EQ(outcome.queued, 4500U);
+  EXPECT_EQ(outcome.answered, 5000U);
+  EXPECT_EQ(outcome.left, "");
+  EXPECT_LT(outcome.pool_bytes, 5000 * bytes_each_max);
+}
 
 }  // namespace
 }  // namespace steelyard::sim

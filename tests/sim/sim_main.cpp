@@ -2,10 +2,12 @@
 //   steelyard_sim --seed 42 --trace
 //   steelyard_sim --seeds 10000 --from 1
 //   steelyard_sim --packets --seeds 10000
+//   steelyard_sim --crowd 50000 --at-servers 5000
 #include <cstdio>
 #include <string_view>
 
 #include "base/ascii.hpp"
+#include "packet_crowd.hpp"
 #include "packet_world.hpp"
 #include "world.hpp"
 
@@ -19,6 +21,8 @@ struct Arguments {
   std::uint64_t count = 1;
   SimNet::Trace trace = SimNet::Trace::off;
   bool packets = false;
+  std::uint64_t crowd = 0;  // clients at once; 0: worlds
+  std::uint32_t at_servers_max = UINT32_MAX;
 };
 
 std::optional<Arguments> parse(int count, char** texts) {
@@ -39,6 +43,10 @@ std::optional<Arguments> parse(int count, char** texts) {
       arguments.from = *value;
     } else if (name == "--seeds") {
       arguments.count = *value;
+    } else if (name == "--crowd") {
+      arguments.crowd = *value;
+    } else if (name == "--at-servers") {
+      arguments.at_servers_max = static_cast<std::uint32_t>(*value);
     } else {
       return std::nullopt;
     }
@@ -84,13 +92,25 @@ int run_requests(const Arguments& arguments) {
   });
 }
 
+int run_crowd(const Arguments& arguments) {
+  const CrowdOutcome outcome = run_packet_crowd(arguments.crowd, arguments.at_servers_max);
+  fmt::print("{} clients: {} packets at once, {} of them at servers and {} queued; {} answered\n", arguments.crowd, outcome.at_once,
+             outcome.at_servers, outcome.queued, outcome.answered);
+  fmt::print("blocks of the worker: {} bytes for each idle connection, {} with its packet under way\n",
+             outcome.pool_bytes_idle / arguments.crowd, outcome.pool_bytes / arguments.crowd);
+  if (!outcome.left.empty()) fmt::print("when all is over, {}\n", outcome.left);
+  return outcome.answered == arguments.crowd && outcome.left.empty() ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int count, char** texts) {
   const auto arguments = parse(count, texts);
   if (!arguments) {
-    std::fputs("usage: steelyard_sim [--packets] --seed N [--trace] | [--packets] --seeds N [--from K]\n", stderr);
+    std::fputs("usage: steelyard_sim [--packets] --seed N [--trace] | [--packets] --seeds N [--from K] | --crowd N [--at-servers K]\n",
+               stderr);
     return 2;
   }
+  if (arguments->crowd != 0) return run_crowd(*arguments);
   return (arguments->packets ? run_packets(*arguments) : run_requests(*arguments)) == 0 ? 0 : 1;
 }
