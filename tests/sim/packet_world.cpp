@@ -55,10 +55,12 @@ PacketOutcome PacketWorld::run() {
   PacketOutcome outcome{.violations = book_.violations(),
                         .trace_hash = net_.trace_hash(),
                         .steps = net_.steps(),
-                        .packets = book_.packets().size(),
                         .strays = book_.strays,
                         .last_notes = net_.last_notes()};
-  for (const PacketRecord& packet : book_.packets()) outcome.answered += packet.answered ? 1 : 0;
+  for (const PacketRecord& packet : book_.packets()) {
+    outcome.packets += packet.begun ? 1 : 0;
+    outcome.answered += packet.answered ? 1 : 0;
+  }
   return outcome;
 }
 

@@ -17,7 +17,7 @@ struct PacketOutcome {
   std::vector<std::string> violations;
   std::uint64_t trace_hash = 0;
   std::uint64_t steps = 0;
-  std::size_t packets = 0;
+  std::size_t packets = 0;  // sent
   std::size_t answered = 0;
   std::size_t strays = 0;
   std::string last_notes;
