@@ -86,7 +86,8 @@ std::expected<backend::AnnounceOptions, std::string> read_announcement(const Gua
   if (arguments.pool.empty()) return wrong("--register needs --pool, the pool of the gateway to register in");
   const auto place = parse_admin_place(arguments.registrar);
   if (!place) return wrong("--register " + place.error());
-  backend::AnnounceOptions announce{.place = {.address = {}, .socket_path = place->socket_path}, .pool = arguments.pool, .id = arguments.guard.server};
+  backend::AnnounceOptions announce{
+      .place = {.address = {}, .socket_path = place->socket_path}, .pool = arguments.pool, .id = arguments.guard.server};
   if (!place->on_socket()) {
     const auto address = resolve(place->host, place->port);
     if (!address) return wrong("--register: " + address.error());

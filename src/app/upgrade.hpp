@@ -22,9 +22,9 @@ class Upgrade final : private Pollable {
  public:
   // The service.
   struct Host {
-    std::function<std::string()> describe;      // what it knows now, as a document
-    std::function<void()> successor_ready;      // it is to stop accepting, and then to call let_go()
-    std::function<void(std::string_view)> say;  // how it stands, for the service manager
+    std::function<std::string()> describe;                   // what it knows now, as a document
+    std::function<void()> successor_ready;                   // it is to stop accepting, and then to call let_go()
+    std::function<void(std::string_view)> say;               // how it stands, for the service manager
     std::function<void(std::string_view why)> on_failure{};  // no successor has come; this process goes on
   };
   // From its start to "ready".

@@ -1,8 +1,8 @@
 #include "backend/answers.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace steelyard::backend {

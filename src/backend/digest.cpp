@@ -1,8 +1,7 @@
 #include "backend/digest.hpp"
 
-#include <openssl/evp.h>
-
 #include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include "base/assert.hpp"
 

@@ -1,7 +1,7 @@
 // The routes that take their time, or the request's body.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "backend/digest.hpp"

@@ -150,7 +150,7 @@ void World::draw_policies() {
   has_policies_ = true;
   settings_.servers = 2 + draw_policies_.below(5);
   client_manners_.demands = {"gold", "gold", "silver", "silver", "iron", "nobody's"};
-  if (draw_policies_.chance(0.4)) settings_.pool.sticky = StickyOptions{.secret = "0123456789abcdef"};
+  if (draw_policies_.chance(0.4)) settings_.pool.sticky = StickyOptions{.secret = "0123456789abcdef", .max_age = {}};
   if (draw_policies_.chance(0.3)) settings_.pool.when_all_down = WhenAllDown::try_all;
   if (draw_policies_.chance(0.3)) {
     QueueOptions& queue = settings_.pool.queue = {.queue_max = 1000, .queue_timeout = 1000s};

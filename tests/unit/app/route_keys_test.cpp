@@ -1,5 +1,5 @@
-// Files with keys that sign redirects.
-#include "app/key_files.hpp"
+// The keys of routes that sign redirects.
+#include "app/route_keys.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -18,13 +18,13 @@ constexpr const char* secret =
 constexpr const char* public_half =
     R"({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "p", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})";
 
-struct KeyFilesTest : ::testing::Test {
+struct RouteKeysTest : ::testing::Test {
   std::filesystem::path folder = [] {
     std::string name = std::filesystem::temp_directory_path() / "steelyard-XXXXXX";
     EXPECT_NE(mkdtemp(name.data()), nullptr);
     return name;
   }();
-  ~KeyFilesTest() override { std::filesystem::remove_all(folder); }
+  ~RouteKeysTest() override { std::filesystem::remove_all(folder); }
 
   std::string write(const std::string& name, const std::string& text, mode_t mode = 0600) const {
     const std::string path = folder / name;
@@ -41,7 +41,7 @@ struct KeyFilesTest : ::testing::Test {
   }
 };
 
-TEST_F(KeyFilesTest, each_route_has_the_keys_of_its_file) {
+TEST_F(RouteKeysTest, each_route_has_the_keys_of_its_file) {
   const std::string one = write("one", secret);
   const std::string two = write("two", secret);
   const auto read =
@@ -57,7 +57,7 @@ TEST_F(KeyFilesTest, each_route_has_the_keys_of_its_file) {
   EXPECT_TRUE(read_route_keys({signs_with("")})->keys.empty());
 }
 
-TEST_F(KeyFilesTest, the_sentence_says_which_route_and_which_file_is_wrong) {
+TEST_F(RouteKeysTest, the_sentence_says_which_route_and_which_file_is_wrong) {
   const auto why = [](const std::string& path) { return read_route_keys({signs_with(path)}).error(); };
   EXPECT_EQ(why(folder / "none"),
             "the route files: cannot open the key file " + (folder / "none").string() + ": No such file or directory");
@@ -67,7 +67,7 @@ TEST_F(KeyFilesTest, the_sentence_says_which_route_and_which_file_is_wrong) {
   EXPECT_TRUE(why(folder).find("cannot read the key file") != std::string::npos);
 }
 
-TEST_F(KeyFilesTest, files_that_others_may_read_are_warned_about_once) {
+TEST_F(RouteKeysTest, files_that_others_may_read_are_warned_about_once) {
   const std::string path = write("open", secret, 0644);
   const auto read = read_route_keys({signs_with(path), signs_with(path)});
   ASSERT_TRUE(read);
