@@ -221,7 +221,7 @@ Section<RedirectOptions> redirect_table() {
                                                  "For whom the token is: this client, its network (of an IPv6 address /64), or anybody.")),
               only_with(is_signed, key<Redirect>("bind_query", SY_AT(.bind_query), Switch{},
                                                  "Whether the token is for path and query, or for the path alone.")),
-              key<Redirect>("auto", SY_AT(.automatic), auto_table(), "Which requests are redirected in `mode: auto`."),
+              key<Redirect>("auto", SY_AT(.automatic), auto_table(), "Which requests are redirected in `mode: auto`; in `redirect` all are."),
           }};
 }
 
@@ -253,18 +253,6 @@ Section<GuardOptions> guard_table() {
           check_guard};
 }
 
-// What mode auto goes by counts in no other.
-void check_route(const Node& node, RouteOptions& route, Reading& reading) {
-  const Node* const redirect = node.find("redirect");
-  if (redirect == nullptr || redirect->kind != NodeKind::map || route.mode != RouteMode::redirect) return;
-  const Reading::Step step(reading, "redirect");
-  for (const Entry& entry : redirect->entries) {
-    if (entry.key.text != "auto") continue;
-    const Reading::Step deeper(reading, "auto");
-    report_key_without_effect(entry, "mode", "auto", reading);
-  }
-}
-
 Section<RouteOptions> route_table() {
   const Choice<RouteMode> mode{{{"proxy", RouteMode::proxy}, {"redirect", RouteMode::redirect}, {"auto", RouteMode::automatic}}};
   const Condition<RouteOptions> redirects{"mode", "redirect or auto",
@@ -293,8 +281,7 @@ Section<RouteOptions> route_table() {
                                                      "unsigned, with 307")),
               only_with(carries, key<RouteOptions>("guard", SY_AT(.guard), OrOff<Section<GuardOptions>>{guard_table()},
                                                    "Whether only requests go on that a gateway has sent here with a token.")),
-          },
-          check_route};
+          }};
 }
 
 void check_admin(const Node& node, AdminOptions& admin, Reading& reading) {
