@@ -125,7 +125,7 @@ def test_the_answer_is_the_way_to_the_server_and_asks_it_nothing():
         assert proxy.page("metrics")["redirects"] == 3
 
 
-TARGETS = ["/", "/?", "/a//b/./c/../d", "/%2e%2E/%00%ff;p=1", "/?&&=", "/?a=b?c&a='()*,;:@!$/~", "//other.example/x", "/?x=%", "/a%2Fb?%26"]
+TARGETS = ["/", "/?", "/a//b/./c/../d", "/%7Ea/%ff;p=1", "/?&&=", "/?a=b?c&a='()*,;:@!$/~", "//other.example/x", "/?x=%", "/a%2Fb?%26"]
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
