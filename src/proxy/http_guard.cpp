@@ -36,6 +36,21 @@ std::optional<std::string_view> sole_field(const http::RequestHead& head, std::s
   return value;
 }
 
+// The token in a cookie. Of two the second is another's, or a trap: then it is none that can be right.
+std::optional<std::string_view> token_cookie(const http::RequestHead& head, std::string_view name) {
+  std::size_t count = 0;
+  for (const http::Field& field : head.fields.all()) {
+    if (field.id != http::FieldName::cookie) continue;
+    for (std::string_view rest = field.value; !rest.empty();) {
+      const std::size_t end = std::min(rest.find(';'), rest.size());
+      const std::string_view pair = rest.substr(0, end);
+      if (trim(pair.substr(0, pair.find('='))) == name) ++count;
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+  }
+  return count > 1 ? std::string_view() : http::find_cookie(head.fields, name);
+}
+
 }  // namespace
 
 // What the request's token says of it.
@@ -93,7 +108,7 @@ Task<bool> HttpProxy::pass_guard(Trip& trip) {
   const GuardOptions& options = *trip.route->heads->guard;
   const http::RequestHead& head = trip.exchange.head();
   Asked asked{.target = target_of(head), .method = head.method_text, .token = {}, .client = trip.exchange.client.ip};
-  if (options.token_in == TokenPlace::cookie) asked.token = http::find_cookie(head.fields, options.token_name);
+  if (options.token_in == TokenPlace::cookie) asked.token = token_cookie(head, options.token_name);
   const Admission admission = examine(trip, asked);
   if (admission.verdict == Admission::Verdict::admitted) {
     metrics_.guard_admitted.add();
@@ -135,7 +150,7 @@ Task<void> HttpProxy::verify(Trip& trip) {
     co_return;
   }
   Asked asked{.target = std::string(*target), .method = *method, .token = {}, .client = *ip};
-  if (options.token_in == TokenPlace::cookie) asked.token = http::find_cookie(head.fields, options.token_name);
+  if (options.token_in == TokenPlace::cookie) asked.token = token_cookie(head, options.token_name);
   const Admission admission = examine(trip, asked);
   if (admission.verdict == Admission::Verdict::admitted) {
     metrics_.guard_admitted.add();

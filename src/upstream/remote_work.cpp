@@ -47,17 +47,13 @@ std::int64_t RemoteWork::settle(Instant now) {
   return settled_.exchange(settled, std::memory_order_acq_rel) - settled;
 }
 
-// The first sample is the least of what was missing within the last lifetime: between two samples that is as little as in the earlier one.
+// The first sample is the least of what was missing within the last lifetime: until the next one it may have been as little as in it.
 void RemoteWork::remember(Instant now, std::int64_t missing, Duration lifetime) {
+  if (!samples_.empty()) samples_.back().until = now;
   while (!samples_.empty() && samples_.back().missing >= missing) samples_.pop_back();
-  // Two of one step count as one, with less missing and the later time.
-  const bool same_step = samples_.size() > 1 && now - samples_[samples_.size() - 2].at < lifetime / steps;
-  if (same_step) {
-    samples_.back().at = now;
-  } else {
-    samples_.push_back({now, missing});
-  }
-  while (samples_.size() > 1 && now - samples_[1].at >= lifetime) samples_.pop_front();
+  // Of those in one step the least will do.
+  if (samples_.empty() || now - samples_.back().since >= lifetime / steps) samples_.push_back({now, now, missing});
+  while (samples_.size() > 1 && now - samples_.front().until >= lifetime) samples_.pop_front();
 }
 
 }  // namespace steelyard

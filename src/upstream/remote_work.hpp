@@ -53,7 +53,8 @@ class RemoteWork {
 
  private:
   struct Sample {
-    Instant at;
+    Instant since;
+    Instant until;
     std::int64_t missing = 0;
   };
 

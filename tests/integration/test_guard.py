@@ -121,6 +121,8 @@ def test_a_token_in_a_cookie_leaves_the_others(tmp_path):
         assert guard.get("/a", fields={"Cookie": f"steelyard_token={mint('/a')}"}).status == 200
         assert app.requests[1].value("cookie") is None
         assert guard.get(with_token("/a", mint("/a"))).status == 403, "a parameter is no cookie"
+        assert guard.get("/a", fields={"Cookie": f"steelyard_token={mint('/a')}; steelyard_token=x"}).status == 403
+        assert len(app.requests) == 2
 
 
 def test_a_path_alone_may_be_bound(tmp_path):

@@ -59,7 +59,7 @@ def verified(location, secrets=None, name="steelyard_token", method="GET"):
     assert hmac.compare_digest(hmac.new(secret, f"{header}.{claims}".encode(), hashlib.sha256).digest(), decoded(signature))
     says = json.loads(decoded(claims))
     target = before[:-1]  # without ? or &
-    path_and_query = target[target.index("/", len("http://")):]
+    path_and_query = target[target.index("/", len("https://")):]
     assert says["cdniuc"] == "hash:" + encoded(hashlib.sha256(path_and_query.encode("latin-1")).digest()), path_and_query
     assert says["mth"] == method
     return says
@@ -125,7 +125,7 @@ def test_the_answer_is_the_way_to_the_server_and_asks_it_nothing():
         assert proxy.page("metrics")["redirects"] == 3
 
 
-TARGETS = ["/", "/?", "/a//b/./c/../d", "/%2e%2E/%00%ff;p=1", "/?&&=", "/?a=b?c&a='()*,;:@!$/~", "//other.example/x", "/?x=%", "/a%2Fb?%26"]
+TARGETS = ["/", "/?", "/a//b/./c/../d", "/%7Ea/%ff;p=1", "/?&&=", "/?a=b?c&a='()*,;:@!$/~", "//other.example/x", "/?x=%", "/a%2Fb?%26"]
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
@@ -195,7 +195,7 @@ def test_keys_that_cannot_be_read_refuse_the_start_and_the_reload(tmp_path):
         proxy.reload({**config, "routes": [{"pool": "app", "mode": "redirect", "redirect": {"keys": str(tmp_path / "none")}}]},
                      wait=r"cannot open the key file .*none: No such file")
         private(tmp_path / "keys", "{}")
-        proxy.reload(config, wait=r"the key file .*keys cannot be used")
+        proxy.reload(config, wait=r"the key file .*/keys")
         verified(location(proxy.get("/")))
 
 

@@ -329,7 +329,7 @@ TEST_F(PoolRedirect, a_thousand_long_sessions_are_shared_evenly_though_reports_a
     const std::vector<PoolServer> five{named("a"), named("b"), named("c"), named("d"), named("e")};
     own.configure(chosen, five, {now, 1});
     PoolView own_view(own, connector, 0, 1);
-    LongSessions sessions(own, own_view, {0.5, 1, 1, 2, 4}, now);
+    LongSessions sessions(own, own_view, {0.5, 0.75, 1, 1.5, 2}, now);
     sessions.run(1000, 60s);
     sessions.watch();
     sessions.run(0, 600s);
