@@ -207,7 +207,6 @@ Section<RedirectOptions> redirect_table() {
   const Choice<TokenPlace> place{{{"query", TokenPlace::query}, {"cookie", TokenPlace::cookie}}};
   const Text name{"a name of up to 64 letters, digits and . _ -", check_token_name};
   const Condition<Redirect> is_signed{"keys", "FILE", [](const Redirect& redirect) { return !redirect.keys.empty(); }};
-<<<<<<< HEAD
   return {"a map with the keys of a redirect",
           {
               key<Redirect>("status", SY_AT(.status), StatusChoice{{307, 308}}, "With which a client is sent to the server."),
@@ -252,25 +251,6 @@ Section<GuardOptions> guard_table() {
                          "How often a client is sent back before it is told that it goes in a circle."),
           },
           check_guard};
-=======
-  return {
-      "a map with the keys of a redirect",
-      {
-          key<Redirect>("status", SY_AT(.status), StatusChoice{{307, 308}}, "With which a client is sent to the server."),
-          key<Redirect>("keys", SY_AT(.keys), file,
-                        "A file with keys as a JWK Set (RFC 7517); the first that can sign signs a token for each redirect.",
-                        "none: redirects are not signed"),
-          only_with(is_signed, key<Redirect>("token_in", SY_AT(.token_in), place,
-                                             "Where the token is; a cookie only reaches servers that have this proxy's host name.")),
-          only_with(is_signed, key<Redirect>("token_name", SY_AT(.token_name), name, "What it is called there.")),
-          key<Redirect>("lifetime", SY_AT(.lifetime), Span{1s, 1h}, "Within which a client must arrive at the server."),
-          only_with(is_signed, key<Redirect>("client", SY_AT(.client), ClientText{},
-                                             "For whom the token is: this client, its network (of an IPv6 address /64), or anybody.")),
-          only_with(is_signed, key<Redirect>("bind_query", SY_AT(.bind_query), Switch{},
-                                             "Whether the token is for path and query, or for the path alone.")),
-          key<Redirect>("auto", SY_AT(.automatic), auto_table(), "Which requests are redirected in `mode: auto`; in `redirect` all are."),
-      }};
->>>>>>> redirect
 }
 
 Section<RouteOptions> route_table() {
@@ -299,11 +279,8 @@ Section<RouteOptions> route_table() {
                                 "Whether requests are carried to a server, or clients sent there themselves; auto: some of them."),
               only_with(redirects, key<RouteOptions>("redirect", SY_AT(.redirect), redirect_table(), "How clients are sent to a server.",
                                                      "unsigned, with 307")),
-<<<<<<< HEAD
               only_with(carries, key<RouteOptions>("guard", SY_AT(.guard), OrOff<Section<GuardOptions>>{guard_table()},
                                                    "Whether only requests go on that a gateway has sent here with a token.")),
-=======
->>>>>>> redirect
           }};
 }
 

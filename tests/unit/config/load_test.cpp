@@ -39,11 +39,7 @@ TEST(Load, takes_every_key) {
   const auto loaded = load_file(TESTS_DIR "/../examples/full.yaml");
   ASSERT_TRUE(loaded);
   const Options& options = loaded->options;
-<<<<<<< HEAD
   ASSERT_EQ(options.routes.size(), 6U);
-=======
-  ASSERT_EQ(options.routes.size(), 5U);
->>>>>>> redirect
   const RouteOptions& canary = options.routes[0];
   EXPECT_EQ(canary.match.host, "api.example.com");
   EXPECT_EQ(canary.match.methods, (std::vector<std::string>{"GET", "HEAD"}));
