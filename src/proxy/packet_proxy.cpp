@@ -147,6 +147,13 @@ Task<Result<void>> PacketProxy::forward(Trip& trip) {
     result = co_await try_server(trip, freshness);
     if (result || trip.status != 0) break;
     const Error error = result.error();
+    if (error.kind == ErrorKind::outdated && trip.tries < tries_max) {
+      // Nothing was sent, so this is no retry.
+      trip.place.give_up();
+      freshness = Freshness::reuse;
+      result = co_await take_place(trip);
+      continue;
+    }
     if (error.retry == Retry::fresh_connection) {
       metrics_.retries.add();
       freshness = Freshness::fresh;
@@ -157,7 +164,7 @@ Task<Result<void>> PacketProxy::forward(Trip& trip) {
     metrics_.failovers.add();
     trip.place.give_up();  // it might be the one that is waited for
     result = co_await take_place(trip);
-    if (!result) result = std::unexpected(error);
+    if (!result && result.error().kind != ErrorKind::cancelled) result = std::unexpected(error);
   }
   co_return result;
 }
@@ -255,9 +262,17 @@ Task<void> PacketProxy::announce(Trip& trip) {
   registrar_->announce(std::move(announcement), [decision, &connector = connector_](std::string refusal) {
     connector.post([decision, refusal = std::move(refusal)] { decision->decide(refusal); });
   });
-  trip.exchange.fiber.clear_deadline();
+  trip.exchange.fiber.set_deadline(scheduler_.now() + trip.in_use.site().timeouts.first_byte);
   const WaitResult waited = co_await decision->wait();
-  if (waited != WaitResult::done) co_return;  // the server has closed; it is registered all the same
+  if (waited == WaitResult::timed_out) {
+    co_await refuse(trip, 503, "the registration was not decided in time (timeouts.first_byte)");
+    co_return;
+  }
+  if (waited == WaitResult::cancelled) {
+    // It may be registered all the same.
+    trip.outcome = trip.exchange.fiber.cause() == Cause::shutdown ? Outcome::truncated : Outcome::client_gone;
+    co_return;
+  }
   if (!decision->refusal.empty()) {
     co_await refuse(trip, 403, decision->refusal);
     co_return;
@@ -308,7 +323,7 @@ void PacketProxy::record(const Trip& trip) {
   const bool setup = !exchange.refusal && std::holds_alternative<packet::Setup>(exchange.message);
   // Announcements would blur what was done for clients.
   if (setup) {
-    (trip.status == 200 ? metrics_.packet_setups : metrics_.packet_setups_refused).add();
+    (trip.outcome == Outcome::refused ? metrics_.packet_setups_refused : metrics_.packet_setups).add();
   } else {
     metrics_.packets.add();
     metrics_.record(record);

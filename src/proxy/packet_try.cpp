@@ -19,6 +19,8 @@ Task<Result<void>> PacketProxy::try_server(Trip& trip, Freshness freshness) {
   if (result) {
     StreamWriter to_server(trip.connection->stream(), Side::server);
     result = co_await ask(trip, to_server);
+    // Not the server's doing, whatever was waited for.
+    if (!result && result.error().kind == ErrorKind::cancelled) result = fail(ErrorKind::cancelled);
     if (!result && result.error().side == Side::server) {
       // Not a byte has left, so no server can have acted on it; else the listener says whether it may be sent again.
       const bool unsent = to_server.sent_bytes() == 0;
@@ -56,34 +58,43 @@ Task<Result<void>> PacketProxy::connect(Trip& trip, Freshness freshness) {
   }
   trip.connected = true;
   // It may have been replaced, while the connection was made, by one that promises something else.
-  if (trip.server().removed()) co_return fail(ErrorKind::outdated, Side::local, Retry::any);
+  if (trip.server().removed()) co_return fail(ErrorKind::outdated);
   co_return Result<void>{};
 }
 
 Task<Result<void>> PacketProxy::ask(Trip& trip, StreamWriter& to_server) {
   const TimeoutOptions& timeouts = trip.in_use.site().timeouts;
   trip.first_byte_time = Duration{0};
-  auto sent = to_server.send(std::string_view(trip.request));
-  if (sent && !to_server.empty()) sent = co_await flush(to_server, {timeouts.body_idle, trip.total_deadline, unlimited});
-  if (!sent) co_return sent;
-
   Stream& stream = trip.connection->stream();
+  bool keeps = trip.options().keeps_servers;
+  auto sent = to_server.send(std::string_view(trip.request));
+  if (sent && !to_server.empty()) {
+    sent = co_await flush(to_server, {timeouts.body_idle, trip.total_deadline, unlimited});
+    // Whoever answers before it has the whole packet may take its rest for another one.
+    keeps = keeps && stream.quiet();
+  }
+  // What a server says of a packet that it does not want to its end is its answer, too.
+  const bool answered = !sent && sent.error().kind != ErrorKind::cancelled && to_server.sent_bytes() != 0 && !stream.quiet();
+  if (!sent && !answered) co_return sent;
+
   Buffer received;
   json::ObjectScanner scanner;
   const Instant asked = scheduler_.now();
   for (;;) {
     const auto got = stream.read(scratch_.data());
+    if (!sent && (!got || *got == 0)) co_return sent;
     if (got && *got == 0) co_return fail(received.empty() ? ErrorKind::closed : ErrorKind::malformed, Side::server);
     if (got) {
       if (trip.first_byte_time == Duration{0}) trip.first_byte_time = scheduler_.now() - trip.exchange.start;
       received.append(scratch_.data().first(*got));
       const auto scanned = scanner.feed(received.view());
       if (!scanned) co_return fail(ErrorKind::malformed, Side::server);
-      if (received.size() > trip.options().bytes_max && *scanned == 0) co_return fail(ErrorKind::too_large, Side::server);
+      const std::size_t bytes = *scanned != 0 ? *scanned : received.size();
+      if (bytes > trip.options().bytes_max) co_return fail(ErrorKind::too_large, Side::server);
       if (*scanned == 0) continue;
-      const bool alone = *scanned == received.size();
+      const bool alone = sent && *scanned == received.size();
       const auto passed = co_await pass_answer(trip, received.view().substr(0, *scanned));
-      if (passed && alone && trip.options().keeps_servers) {
+      if (passed && alone && keeps) {
         connections_.keep(std::move(trip.connection), trip.pool->options().keepalive);
       }
       co_return passed;

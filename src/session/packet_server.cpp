@@ -23,7 +23,8 @@ PacketServer::PacketServer(SessionHost& host, std::unique_ptr<Stream> stream, co
       stream_(std::move(stream)),
       fiber_(host.scheduler, *this),
       bytes_max_(bytes_max),
-      draining_(host.draining) {
+      draining_(host.draining),
+      gentle_until_(host.scheduler.now() + host.timeouts.drain / 2) {
   host_.metrics.client_connections.add();
   host_.metrics.client_connections_accepted.add();
   stream_->observe(this);
@@ -45,16 +46,19 @@ void PacketServer::drain() {
 
 void PacketServer::drain_gently() {
   draining_ = true;
-  if (idle_) fiber_.set_deadline(std::min(fiber_.deadline(), host_.scheduler.now() + patience()));
+  gentle_until_ = host_.scheduler.now() + host_.timeouts.drain / 2;
+  wait_until_ = std::min(wait_until_, host_.scheduler.now() + patience());
+  if (idle_) fiber_.set_deadline(wait_until_);
 }
 
 Task<void> PacketServer::run() {
   Next next = Next::packet;
+  wait_until_ = host_.scheduler.now() + patience();
   while (next == Next::packet) {
     if (received_.empty()) {
       idle_ = true;
       host_.metrics.client_connections_idle.add();
-      fiber_.set_deadline(host_.scheduler.now() + patience());
+      fiber_.set_deadline(wait_until_);
       const WaitResult waited = co_await stream_->readable();
       host_.metrics.client_connections_idle.subtract();
       idle_ = false;
@@ -67,7 +71,7 @@ Task<void> PacketServer::run() {
   if (next == Next::linger) co_await linger(*stream_, fiber_, host_.scratch);
 }
 
-// How long a packet may be waited for.
+// How long a packet may be waited for, from the end of the one before; blanks do not count.
 Duration PacketServer::patience() const {
   if (draining_) return host_.gentle ? std::min(gentle_idle, host_.timeouts.drain / 2) : linger_timeout;
   return admission_ == Admission::over_limit ? std::min(host_.timeouts.header_read, host_.timeouts.idle) : host_.timeouts.idle;
@@ -106,11 +110,16 @@ Task<PacketServer::Next> PacketServer::serve_next() {
   blanks_ = 0;
   drop_blanks();
   if (exchange.broken_off) co_return Next::reset;
-  if (exchange.keep_open && (!draining_ || host_.gentle || !received_.empty())) {
+  if (exchange.keep_open && takes_another()) {
+    wait_until_ = host_.scheduler.now() + patience();
     if (requests_ % turn_packets_max == 0 && co_await yield_turn() != WaitResult::done) co_return Next::reset;
     co_return Next::packet;
   }
-  co_return exchange.keep_open ? Next::close : Next::linger;
+  co_return exchange.keep_open && !stream_->is_readable() ? Next::close : Next::linger;
+}
+
+bool PacketServer::takes_another() const {
+  return !draining_ || !received_.empty() || (host_.gentle && host_.scheduler.now() < gentle_until_);
 }
 
 // Fills received_ until a packet is complete. A connection that ends between packets just ends.

@@ -23,8 +23,8 @@ class PacketServer final : public Session, private Fiber::Owner, private StreamO
   void abort() override;
   void drain() override;
   void serve_one() override { draining_ = true; }
-  // Nothing can tell a client of packets that its connection ends: it ends after the packet under way, or when none has come for some
-  // seconds.
+  // Nothing can tell a client of packets that its connection ends: it ends when no packet has come for some seconds, and after half of
+  // timeouts.drain behind the next packet, so that none has to be cut.
   void drain_gently() override;
   [[nodiscard]] PacketExchange* packet() const override { return exchange_; }
 
@@ -42,6 +42,7 @@ class PacketServer final : public Session, private Fiber::Owner, private StreamO
   Task<Next> serve_next();
   Task<Received> receive_packet(json::ObjectScanner& scanner);
   [[nodiscard]] Duration patience() const;
+  [[nodiscard]] bool takes_another() const;
   Result<std::size_t> receive();
   void drop_blanks();
   void on_finished(Fiber& fiber) override;
@@ -55,6 +56,8 @@ class PacketServer final : public Session, private Fiber::Owner, private StreamO
   std::uint64_t blanks_ = 0;  // since the last packet
   bool idle_ = true;
   bool draining_;
+  Instant wait_until_ = never;  // for the next packet
+  Instant gentle_until_;        // in a gentle drain
   PacketExchange* exchange_ = nullptr;
 };
 

@@ -116,6 +116,14 @@ void Socket::reset() {
   link_ = nullptr;
 }
 
+void Socket::break_off() {
+  End& me = mine();
+  shutdown_write();
+  me.ended = true;
+  me.write_shut = true;
+  link_->net->tell_after(Duration{0}, link_, side_, everything);
+}
+
 Result<void> Socket::connect_result() const {
   if (link_->established) return {};
   return fail(link_->connect_error);

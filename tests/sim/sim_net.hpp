@@ -105,6 +105,8 @@ class Socket {
   void shutdown_write();
   void close();  // in order, where nothing is left unread
   void reset();  // at once; what is on the way may be lost
+  // Ends both directions; the owner hears of it as of any event. What has arrived can still be read.
+  void break_off();
   [[nodiscard]] Result<void> connect_result() const;
   // Nothing has arrived that was not read.
   [[nodiscard]] bool quiet() const { return mine().inbox.empty() && !mine().ended && !mine().reset; }

@@ -25,6 +25,13 @@ std::shared_ptr<Pool> make_pool(const Settings& settings) {
   return std::make_shared<Pool>(std::move(options), addresses, 1);
 }
 
+constexpr std::size_t log_bytes = 1024 * 1024;
+
+ListenerRole role_of(const Settings& settings) {
+  if (!settings.packets) return {};
+  return {.protocol = Protocol::packet, .packet_bytes_max = settings.packets->bytes_max};
+}
+
 std::vector<RouteOptions> one_route() {
   RouteOptions route;
   route.name = "all";
@@ -38,11 +45,13 @@ SimProxy::SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed)
     : net_(net),
       seed_(seed),
       pool_(make_pool(settings)),
-      site_(std::make_shared<Site>(one_route(), std::vector{pool_}, seed, settings.http, settings.timeouts)),
+      site_(make_site(settings)),
       connector_(net, {IpAddress::v4(0x0a010002U), 50'000}),
       connections_(connector_, metrics_, 0),
       views_(site_, connector_, 0, seed),
+      log_(settings.has_log ? AccessChannel(log_bytes, LineStyle::json, -1) : AccessChannel()),
       proxy_(views_, connections_, net.scheduler(), scratch_, metrics_, nullptr, ~seed),
+      packets_(views_, connections_, connector_, scratch_, metrics_, &log_, this),
       limits_(settings.connections),
       frontend_(net.scheduler(), scratch_, metrics_, proxy_, limits_),
       detector_(net.scheduler(), *pool_) {
@@ -51,7 +60,14 @@ SimProxy::SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed)
   configure_messages({.access = "off", .level = LogLevel::error});
   frontend_.http = settings.http;
   frontend_.timeouts = settings.timeouts;
-  frontend_.listen(std::make_unique<SimListener>(net, proxy_address()), {});
+  frontend_.packets = &packets_;
+  frontend_.listen(std::make_unique<SimListener>(net, proxy_address()), role_of(settings));
+}
+
+std::shared_ptr<const Site> SimProxy::make_site(const Settings& settings) const {
+  auto site = std::make_shared<Site>(one_route(), std::vector{pool_}, seed_, settings.http, settings.timeouts);
+  if (settings.packets) site->packet_listeners.push_back({.listener = 0, .pool = 0, .options = *settings.packets});
+  return site;
 }
 
 // Whatever is left is cut, so that a failed test ends in its message.
@@ -76,8 +92,34 @@ void SimProxy::reload(const Settings& settings, Algorithm algorithm, const std::
   }
   pool_->configure(std::move(options), servers, {net_.now(), net_.now().ns / 1'000'000'000});
   if (prober_) prober_->follow();
-  site_ = std::make_shared<Site>(one_route(), std::vector{pool_}, seed_, settings.http, settings.timeouts);
+  site_ = make_site(settings);
   views_.use(site_);
+  frontend_.set_role(0, role_of(settings));
+}
+
+void SimProxy::cut_leaving() {
+  for (const auto& server : pool_->leaving()) {
+    frontend_.visit_exchanges([&](const auto& exchange) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(exchange)>, PacketExchange>) PacketProxy::cut(exchange, *server);
+    });
+  }
+}
+
+// The control thread decides some time later, by a rule of its own.
+void SimProxy::announce(PacketAnnouncement announcement, std::function<void(std::string refusal)> done) {
+  const bool odd = announcement.setup.id.size() % 2 != 0;
+  net_.after(net_.some_time(50ms), [odd, done = std::move(done)] { done(odd ? "its id has an odd length" : ""); });
+}
+
+void SimProxy::take_lines(const std::function<void(std::string_view line)>& visit) {
+  std::string lines;
+  for (const std::string_view piece : log_.ring().readable()) lines += piece;
+  log_.ring().consume(lines.size());
+  for (std::size_t at = 0; at < lines.size();) {
+    const std::size_t end = lines.find('\n', at);
+    visit(std::string_view(lines).substr(at, end - at));
+    at = end + 1;
+  }
 }
 
 std::vector<std::shared_ptr<Server>> SimProxy::all_servers() const {
@@ -115,6 +157,7 @@ std::string SimProxy::what_is_left() const {
   check("server_connections", metrics_.server_connections.value());
   check("server_connections_idle", metrics_.server_connections_idle.value());
   for (const auto& server : all_servers()) check("active of " + server->id, server->load.active.load());
+  check("the queue", pool_->queue().size());
   check("streams", net_.streams_alive);
   return left;
 }

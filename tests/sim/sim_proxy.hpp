@@ -1,5 +1,5 @@
 // One worker's worth of the real code, put together as app/ does it, over a simulated network: a listener, a site with one pool,
-// connections, proxy and frontend; health checks where the settings ask for them.
+// connections, proxy and frontend; health checks where the settings ask for them. The listener is one of packets where they say so.
 #pragma once
 
 #include <map>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "proxy/http_proxy.hpp"
+#include "proxy/packet_proxy.hpp"
 #include "session/frontend.hpp"
 #include "sim_stream.hpp"
 #include "upstream/outlier_detector.hpp"
@@ -27,13 +28,15 @@ struct Settings {
     bool backup = false;
   };
   std::vector<Traits> traits{};  // by server, as far as they have any
+  std::optional<PacketOptions> packets{};
+  bool has_log = false;
 };
 
 inline SocketAddress server_address(std::size_t index) { return {IpAddress::v4(0x0a000001U + static_cast<std::uint32_t>(index)), 80}; }
 inline SocketAddress client_address(std::size_t index) { return {IpAddress::v4(0x0a020001U + static_cast<std::uint32_t>(index)), 40'000}; }
 inline SocketAddress proxy_address() { return {IpAddress::v4(0x0a010001U), 8080}; }
 
-class SimProxy {
+class SimProxy final : private PacketRegistrar {
  public:
   SimProxy(SimNet& net, const Settings& settings, std::uint64_t seed);
   ~SimProxy();
@@ -46,6 +49,10 @@ class SimProxy {
   // Begins to drain; drained() tells when all has ended.
   void drain();
   [[nodiscard]] bool drained() const { return drained_; }
+  // Cuts what is under way at servers that have been removed, as after Pool::drain.
+  void cut_leaving();
+  // Calls `visit` with each line that the access log has got since the last time.
+  void take_lines(const std::function<void(std::string_view line)>& visit);
   // Lets go of the connections that are kept to servers.
   void close_idle() { connections_.close_idle(); }
 
@@ -60,6 +67,9 @@ class SimProxy {
   [[nodiscard]] std::string what_is_left() const;
 
  private:
+  void announce(PacketAnnouncement announcement, std::function<void(std::string refusal)> done) override;
+  [[nodiscard]] std::shared_ptr<const Site> make_site(const Settings& settings) const;
+
   SimNet& net_;
   const std::uint64_t seed_;
   std::shared_ptr<Pool> pool_;
@@ -69,7 +79,9 @@ class SimProxy {
   SimConnector connector_;
   Connections connections_;
   SiteViews views_;
+  AccessChannel log_;
   HttpProxy proxy_;
+  PacketProxy packets_;
   ConnectionLimits limits_;
   Frontend frontend_;
   OutlierDetector detector_;

@@ -37,10 +37,7 @@ class SimStream final : public Stream, private SocketOwner {
   }
   void shutdown_write() override { socket_.shutdown_write(); }
   void reset_on_close() override { reset_on_close_ = true; }
-  void break_off() override {
-    socket_.reset();
-    deliver({.readable = true, .writable = true, .peer_ended = true, .broken = true});
-  }
+  void break_off() override { socket_.break_off(); }
   Result<void> connect_result() override { return socket_.connect_result(); }
   [[nodiscard]] bool quiet() override { return socket_.quiet(); }
 

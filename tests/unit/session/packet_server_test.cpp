@@ -254,5 +254,58 @@ TEST_F(PacketSessions, a_gentle_drain_waits_a_while_for_a_packet_on_its_way) {
   EXPECT_TRUE(done);
 }
 
+TEST_F(PacketSessions, blanks_do_not_keep_an_idle_connection) {
+  ScriptedStream* const client = connect();
+  const auto record = client->record();
+  pass(frontend.timeouts.idle / 2);
+  feed(client, "\n");
+  pass(frontend.timeouts.idle / 2);
+  EXPECT_TRUE(record->destroyed);
+  EXPECT_EQ(hits(Limit::idle_timeout), 1U);
+}
+
+TEST_F(PacketSessions, a_packet_gives_its_connection_another_while) {
+  ScriptedStream* const client = connect();
+  const auto record = client->record();
+  pass(frontend.timeouts.idle / 2);
+  feed(client, data("1"));
+  pass(frontend.timeouts.idle / 2);
+  EXPECT_FALSE(record->destroyed);
+}
+
+// Closing at once would reset the connection, and the client might lose the answer.
+TEST_F(PacketSessions, a_drain_lingers_where_more_has_arrived_than_it_answers) {
+  ScriptedStream* const client = connect();
+  const auto record = client->record();
+  echo.pauses = true;
+  feed(client, data("1"));
+  frontend.drain([this] { done = true; });
+  feed(client, data("2"));
+  pass(10s);
+  EXPECT_EQ(record->sent, "1;");
+  EXPECT_TRUE(record->ended);
+  ASSERT_FALSE(record->destroyed);
+  client->end();
+  turn(scheduler);
+  EXPECT_TRUE(record->destroyed);
+  EXPECT_TRUE(done);
+}
+
+TEST_F(PacketSessions, a_gentle_drain_ends_a_busy_connection_between_two_packets) {
+  frontend.timeouts.drain = 30s;
+  ScriptedStream* const client = connect();
+  const auto record = client->record();
+  frontend.drain_gently([] {}, [this] { done = true; });
+  for (int i = 0; i < 15; ++i) {
+    ASSERT_FALSE(record->destroyed) << i;
+    feed(client, data("1"));
+    pass(1s);
+  }
+  feed(client, data("2"));
+  EXPECT_TRUE(record->sent.ends_with("2;"));
+  EXPECT_FALSE(record->reset_on_close);
+  EXPECT_TRUE(done) << "long before timeouts.drain, which would have cut what is under way";
+}
+
 }  // namespace
 }  // namespace steelyard
