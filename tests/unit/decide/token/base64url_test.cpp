@@ -28,7 +28,8 @@ TEST(Base64url, reads_what_it_writes) {
 }
 
 TEST(Base64url, refuses_every_other_spelling) {
-  for (const std::string_view text : {"Zg==", "Zm8=", "Z", "Zm9vY", "++//", "Zm 9v", "Zm9v\n", " Zm9v", "Zm9v.", "Zm\0v", "Zm9\xc3"}) {
+  for (const std::string_view text :
+       {"Zg==", "Zm8=", "Z", "A", "Zm9vA", "Zm9vY", "++//", "Zm 9v", "Zm9v\n", " Zm9v", "Zm9v.", "Zm\0v", "Zm9\xc3"}) {
     EXPECT_FALSE(decode_base64url(text)) << text;
   }
 }

@@ -85,8 +85,9 @@ TEST(Claims, of_another_form_are_denied) {
     EXPECT_EQ(changed("\"192.0.2.0/24\"", network), Reason::malformed) << network;
   }
   for (const std::string_view server : {"\"\"", "null", "1", R"(["app-1"])"}) EXPECT_EQ(changed("\"app-1\"", server), Reason::malformed);
-  for (const std::string_view hash : {"hash:AQ", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "regex:.*", "hash:", "HASH:AQAA",
-                                      "hash:AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB"}) {
+  for (const std::string_view hash :
+       {"hash:AQ", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "regex:.*", "hash:", "HASH:AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "hash:AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB"}) {
     EXPECT_EQ(changed("hash:AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", hash), Reason::malformed) << hash;
   }
   for (const std::string_view id : {"", "Ag", "AgAAAAAAAAAAAAAAAAAAAB", "AgAAAAAAAAAAAAAAAAAAAA==", "AgAAAAAAAAAAAAAAAAAAAAAA"}) {
