@@ -221,7 +221,7 @@ Section<RedirectOptions> redirect_table() {
                                                  "For whom the token is: this client, its network (of an IPv6 address /64), or anybody.")),
               only_with(is_signed, key<Redirect>("bind_query", SY_AT(.bind_query), Switch{},
                                                  "Whether the token is for path and query, or for the path alone.")),
-              key<Redirect>("auto", SY_AT(.automatic), auto_table(), "Which requests are redirected in `mode: auto`; in `redirect` all are."),
+              key<Redirect>("auto", SY_AT(.automatic), auto_table(), "Which requests are redirected in `mode: auto`; in `redirect` all."),
           }};
 }
 
