@@ -31,7 +31,7 @@ TEST(Bodies, tell_null_from_absence) {
 TEST(Bodies, may_be_absent_where_nothing_must_be_said) {
   EXPECT_FALSE(read_deadline("")->deadline);
   EXPECT_EQ(read_deadline(R"({"deadline": "0s"})")->deadline, Duration{0});
-  EXPECT_FALSE(read_renewal("")->load);
+  EXPECT_FALSE(read_renewal("")->report.load);
   EXPECT_TRUE(read_nothing(""));
   EXPECT_TRUE(read_nothing("{}"));
   EXPECT_FALSE(read_nothing(R"({"x": 1})"));
