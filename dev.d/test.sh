@@ -77,7 +77,9 @@ run_asan() {
 }
 
 # Those whose workers share pools, queues and logs.
-threaded_tests=(tests/integration/test_{admin,balancing,choosing,failover,health,lifecycle,log,packets,policies,proxying,queue,reload,sessions,takeover}.py)
+threaded_tests=(
+  tests/integration/test_{admin,balancing,choosing,failover,health,lifecycle,log,packets,policies,proxying,queue,reload,sessions}.py
+  tests/integration/test_takeover.py)
 
 run_tsan() {
   need build test
