@@ -137,6 +137,7 @@ Task<Result<void>> PacketProxy::forward(Trip& trip) {
   // Who goes away while it waits gives up its place.
   trip.exchange.answer.stream().watch();
   Freshness freshness = Freshness::reuse;
+  bool again = false;  // at the same server, after it had closed a kept connection
   Result<void> result = co_await take_place(trip);
   while (result) {
     ++trip.tries;
@@ -147,21 +148,22 @@ Task<Result<void>> PacketProxy::forward(Trip& trip) {
     result = co_await try_server(trip, freshness);
     if (result || trip.status != 0) break;
     const Error error = result.error();
-    if (error.kind == ErrorKind::outdated && trip.tries < tries_max) {
-      // Nothing was sent, so this is no retry.
+    if (error.kind == ErrorKind::outdated && !again && trip.tries < tries_max) {
+      // Nothing was sent there, so this is no retry.
       trip.place.give_up();
-      freshness = Freshness::reuse;
       result = co_await take_place(trip);
       continue;
     }
     if (error.retry == Retry::fresh_connection) {
       metrics_.retries.add();
       freshness = Freshness::fresh;
+      again = true;
       result = {};
       continue;
     }
     if (!goes_on(trip, error)) break;
     metrics_.failovers.add();
+    again = false;
     trip.place.give_up();  // it might be the one that is waited for
     result = co_await take_place(trip);
     if (!result && result.error().kind != ErrorKind::cancelled) result = std::unexpected(error);

@@ -58,7 +58,7 @@ Task<Result<void>> PacketProxy::connect(Trip& trip, Freshness freshness) {
   }
   trip.connected = true;
   // It may have been replaced, while the connection was made, by one that promises something else.
-  if (trip.server().removed()) co_return fail(ErrorKind::outdated);
+  if (trip.server().removed()) co_return fail(ErrorKind::outdated, Side::local, Retry::any);
   co_return Result<void>{};
 }
 

@@ -94,6 +94,26 @@ TEST_F(PacketScene, labels_that_change_while_a_server_is_connected_to_cost_no_re
   EXPECT_EQ(proxy->metrics().failovers.value(), 0U);
 }
 
+TEST_F(PacketScene, a_server_whose_labels_change_after_it_had_the_packet_counts_as_a_try) {
+  settings.pool.retries.tries_max = 1;
+  settings.packets->keeps_servers = settings.packets->repeat_any = true;
+  int asked = 0;
+  bool breaks = false;
+  open_all([&](Talker& talker) {
+    ++asked;
+    if (!breaks) return talker.say(std::string(ack));
+    promise(asked % 2 == 0 ? std::vector<std::string>{"gold,iron", "gold,iron"} : std::vector<std::string>{"gold", "gold"});
+    proxy->reload(settings, Algorithm::round_robin, {1, 1});
+    talker.cut();
+  });
+  EXPECT_EQ(ask(packet), ack);
+  EXPECT_EQ(ask(packet), ack);
+  breaks = true;
+  asked = 1;
+  EXPECT_TRUE(ask(packet).starts_with(R"({"status": 503,)"));
+  EXPECT_EQ(asked, 2);
+}
+
 TEST_F(PacketScene, a_client_that_goes_away_is_no_failure_of_its_server) {
   settings.packets->repeat_any = true;
   net.faults.window_min = net.faults.window_max = 500;
