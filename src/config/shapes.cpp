@@ -282,28 +282,15 @@ std::string HeaderFields::words() const {
   return repeated == Single::allowed ? "a map of field names to a value or a list of values" : "a map of field names to values";
 }
 
-void PoolMap::read(const Node& node, Value& value, Reading& reading) const {
-  value.clear();
-  if (node.kind != NodeKind::map) {
-    reading.problem(node, fmt::format("found {}, allowed is {}: \"NAME: {{servers: [...]}}\"", found(node), words()));
-    return;
-  }
-  for (const Entry& entry : node.entries) {
-    const Reading::Step step(reading, entry.key.text);
-    if (const auto wrong = check_name(entry.key.text)) {
-      reading.problem(entry.key, fmt::format("found the name {}, which {}; allowed are up to 64 letters, digits and . _ -",
-                                             quote(entry.key.text), *wrong));
-    }
-    PoolOptions& pool = value.emplace_back();
-    pool.name = entry.key.text;
-    inner.read(entry.value, pool, reading);
-  }
+void refuse_map(const Node& node, const std::string& described, const std::string& example, Reading& reading) {
+  reading.problem(node, fmt::format("found {}, allowed is {}: \"{}\"", found(node), described, example));
 }
 
-Json PoolMap::write(const Value& value) const {
-  Json map = Json::object();
-  for (const PoolOptions& pool : value) map[pool.name] = inner.write(pool);
-  return map;
+void check_entry_name(const Entry& entry, Reading& reading) {
+  if (const auto wrong = check_name(entry.key.text)) {
+    reading.problem(entry.key, fmt::format("found the name {}, which {}; allowed are up to 64 letters, digits and . _ -",
+                                           quote(entry.key.text), *wrong));
+  }
 }
 
 void RouteHost::read(const Node& node, std::string& value, Reading& reading) const {

@@ -152,15 +152,36 @@ struct HeaderFields {
   std::string words() const;
 };
 
-struct PoolMap {
-  using Value = std::vector<PoolOptions>;
-  static constexpr std::string_view path_part = ".NAME";
-  Section<PoolOptions> inner;
+void refuse_map(const Node& node, const std::string& described, const std::string& example, Reading& reading);
+void check_entry_name(const Entry& entry, Reading& reading);
 
-  void read(const Node& node, Value& value, Reading& reading) const;
-  Json write(const Value& value) const;
+// A map of what has a name of its own, such as pools.
+template <typename Struct>
+struct ByName {
+  using Value = std::vector<Struct>;
+  static constexpr std::string_view path_part = ".NAME";
+  Section<Struct> inner;
+  std::string described;  // "a map of pools by name"
+  std::string example;    // "NAME: {servers: [...]}"
+
+  void read(const Node& node, Value& value, Reading& reading) const {
+    value.clear();
+    if (node.kind != NodeKind::map) return refuse_map(node, described, example, reading);
+    for (const Entry& entry : node.entries) {
+      const Reading::Step step(reading, entry.key.text);
+      check_entry_name(entry, reading);
+      Struct& named = value.emplace_back();
+      named.name = entry.key.text;
+      inner.read(entry.value, named, reading);
+    }
+  }
+  Json write(const Value& value) const {
+    Json map = Json::object();
+    for (const Struct& named : value) map[named.name] = inner.write(named);
+    return map;
+  }
   Json schema() const { return {{"type", "object"}, {"additionalProperties", inner.schema()}, {"minProperties", 1}}; }
-  std::string words() const { return "a map of pools by name"; }
+  std::string words() const { return described; }
 };
 
 // The Host field that servers see: client and server are words, everything else is the text itself.

@@ -334,7 +334,7 @@ Section<Options> options_table() {
                        "Where connections are accepted.", "**required**"),
           key<Options>("routes", SY_AT(.routes), NonEmpty<List<Section<RouteOptions>>>{{route_table(), "a list of routes, at least one"}},
                        "Which request goes to which pool.", "with one pool: everything goes there"),
-          key<Options>("pools", SY_AT(.pools), NonEmpty<PoolMap>{{pool_table()}}, "The pools of servers by name.", "**required**"),
+          key<Options>("pools", SY_AT(.pools), NonEmpty<ByName<PoolOptions>>{{pool_table(), "a map of pools by name", "NAME: {servers: [...]}"}}, "The pools of servers by name.", "**required**"),
           key<Options>("resolve", SY_AT(.resolve), resolve_table(), "How servers' names are looked up."),
           key<Options>("admin", SY_AT(.admin), OrOff<Section<AdminOptions>>{admin_table()},
                        "The API that shows and changes the running proxy; `{}` for the defaults."),

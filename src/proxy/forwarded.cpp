@@ -45,7 +45,55 @@ void write_rfc7239(HeadBuilder& out, const http::Fields* believed, const IpAddre
   out.text(";proto=").text(scheme).text("\r\n");
 }
 
+// An address as X-Forwarded-For and Forwarded have it, alone or with a port, in brackets or quotes.
+std::optional<IpAddress> address_in(std::string_view text) {
+  text = trim(text);
+  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') text = text.substr(1, text.size() - 2);
+  if (const auto alone = IpAddress::parse(text)) return alone;
+  if (text.starts_with('[') && text.ends_with(']')) return IpAddress::parse(text.substr(1, text.size() - 2));
+  const auto with_port = SocketAddress::parse(text);
+  return with_port ? std::optional(with_port->ip) : std::nullopt;
+}
+
+// The address that one element of the field names; of Forwarded it is the value of `for` (RFC 7239 §4).
+std::optional<IpAddress> named_by(FieldName id, std::string_view element) {
+  if (id == FieldName::x_forwarded_for) return address_in(element);
+  while (!element.empty()) {
+    const std::size_t end = std::min(element.find(';'), element.size());
+    const std::string_view pair = trim(element.substr(0, end));
+    if (pair.size() > 4 && equals_ignoring_case(pair.substr(0, 4), "for=")) return address_in(pair.substr(4));
+    element.remove_prefix(std::min(end + 1, element.size()));
+  }
+  return std::nullopt;
+}
+
+// Goes back from `client` over what the fields of that name say, last first.
+IpAddress follow_back(const ForwardedOptions& options, const http::Fields& received, FieldName id, IpAddress client) {
+  const auto fields = received.all();
+  for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
+    if (field->id != id) continue;
+    std::string_view rest = field->value;
+    while (!rest.empty()) {
+      const std::size_t comma = rest.rfind(',');
+      const auto named = named_by(id, comma == std::string_view::npos ? rest : rest.substr(comma + 1));
+      if (!named) return client;
+      client = *named;
+      if (trust_in(options, client) == Trust::no) return client;
+      rest = rest.substr(0, comma == std::string_view::npos ? 0 : comma);
+    }
+  }
+  return client;
+}
+
 }  // namespace
+
+IpAddress client_behind(const ForwardedOptions& options, const http::Fields& received, const IpAddress& peer) {
+  if (options.trusted_proxies.empty() || trust_in(options, peer) == Trust::no) return peer;
+  const bool rfc7239_first = options.style == ForwardedStyle::forwarded;
+  const FieldName first = rfc7239_first ? FieldName::forwarded : FieldName::x_forwarded_for;
+  const FieldName second = rfc7239_first ? FieldName::x_forwarded_for : FieldName::forwarded;
+  return follow_back(options, received, received.find(first) != nullptr ? first : second, peer);
+}
 
 Trust trust_in(const ForwardedOptions& options, const IpAddress& peer) {
   return std::ranges::any_of(options.trusted_proxies, [&](const Network& network) { return network.contains(peer); }) ? Trust::yes

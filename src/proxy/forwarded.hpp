@@ -16,6 +16,10 @@ inline constexpr int via_hops_max = 8;
 enum class Trust : bool { no, yes };
 [[nodiscard]] Trust trust_in(const ForwardedOptions& options, const IpAddress& peer);
 
+// Who sent the request, as far as that is known: the peer or, where that is trusted, the last one of those whom it and other trusted
+// proxies name that is not one of them. A name that is no address ends the way back.
+[[nodiscard]] IpAddress client_behind(const ForwardedOptions& options, const http::Fields& received, const IpAddress& peer);
+
 // Whether a received field must not go on as it is: write_forwarded() writes it anew, or only a trusted peer may send it. Names that
 // some servers take for the same ("X_Forwarded_For") are hop-by-hop for the parser and never get here.
 [[nodiscard]] bool drops(const http::Field& field, ForwardedStyle style, Trust peer);

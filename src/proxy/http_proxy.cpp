@@ -94,12 +94,17 @@ Task<void> HttpProxy::serve(Exchange& exchange) {
   } else if (exchange.status_pages && is_status_page(exchange.path)) {
     // Before routing, so that no route can hide what an operator needs to see.
     co_await answer_status_page(trip);
-  } else if (const std::optional<Answer> refused = route(trip)) {
-    // Before a server is chosen: what will not be forwarded must not count against one.
-    co_await answer(trip, *refused);
   } else {
+    const std::optional<Answer> refused = route(trip);
     bool goes_on = true;
-    if (trip.route->guarded) goes_on = co_await pass_guard(trip);
+    // Limits count what finds no route as well, and come before all that costs more than they do.
+    if (is_limited(trip)) goes_on = co_await pass_limits(trip);
+    if (goes_on && refused) {
+      // Before a server is chosen: what will not be forwarded must not count against one.
+      co_await answer(trip, *refused);
+      goes_on = false;
+    }
+    if (goes_on && trip.route->guarded) goes_on = co_await pass_guard(trip);
     if (goes_on && is_redirected(trip)) {
       result = co_await redirect(trip);
     } else if (goes_on) {

@@ -10,9 +10,11 @@
 
 #include "base/prng.hpp"
 #include "observe/access_channel.hpp"
+#include "decide/limit/rule.hpp"
 #include "observe/metrics.hpp"
 #include "proxy/error_response.hpp"
 #include "proxy/head_writers.hpp"
+#include "proxy/limit_use.hpp"
 #include "proxy/hedge.hpp"
 #include "proxy/relay.hpp"
 #include "proxy/site_view.hpp"
@@ -102,6 +104,7 @@ class HttpProxy final : public ExchangeHandler {
     std::unique_ptr<FailedServers> failed;
     std::unique_ptr<std::string> query;  // instead of the head's, where a part of that ends here; "": none
     std::unique_ptr<Demanded> demanded;
+    std::unique_ptr<LimitUse> limits;  // where one of them has something to do later
     std::uint8_t tries = 0;
     std::uint32_t active = 0;  // exchanges under way at the server when the try began
     Instant try_start;
@@ -155,6 +158,17 @@ class HttpProxy final : public ExchangeHandler {
 
   Task<void> answer(Trip& trip, Answer answer);
   Task<void> answer_status_page(Trip& trip);
+
+  // How many requests may come (http_limit.cpp).
+  [[nodiscard]] static bool is_limited(const Trip& trip);
+  Task<bool> pass_limits(Trip& trip);
+  void ask_memory(Trip& trip, Counting& counting);
+  void ask_leases(Trip& trip, Counting& counting);
+  Task<void> ask_stores(Trip& trip, Counting& counting);
+  void count_without_store(Counting& counting, Counting::One& one);
+  void write_key(Trip& trip, const quota::Limit& limit, quota::KeyText& key);
+  void keep_for_later(Trip& trip, const Counting& counting);
+  Task<void> send_limited(Trip& trip, const Counting& counting);
 
   // Whether a request may go on to the application that this guards (http_guard.cpp).
   struct Asked {

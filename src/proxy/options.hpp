@@ -95,6 +95,7 @@ struct RouteOptions {
   RouteMode mode = RouteMode::proxy;
   RedirectOptions redirect;
   std::optional<GuardOptions> guard;
+  std::vector<std::string> limits{};  // by name
 };
 
 enum class ForwardedStyle : std::uint8_t { x_forwarded, forwarded, both, off };
@@ -127,6 +128,7 @@ struct ListenerOptions {
   bool status_pages = false;  // /__health__, /__status__, /__metrics__ on this listener
   Protocol protocol = Protocol::http;
   PacketOptions packet{};
+  std::vector<std::string> limits{};  // by name
 };
 [[nodiscard]] inline ListenerRole role_of(const ListenerOptions& listener) {
   return {listener.protocol, listener.status_pages ? StatusPages::on : StatusPages::off, listener.packet.bytes_max};

@@ -45,4 +45,32 @@ Site::Site(std::vector<RouteOptions> route_options, std::vector<std::shared_ptr<
   }
 }
 
+// The checked names as one list, which lists alike share.
+std::uint32_t Site::add_limits(const std::vector<std::string>& names, const std::vector<std::string>& more) {
+  LimitList list;
+  for (const auto* const group : {&names, &more}) {
+    for (const std::string& name : *group) {
+      const auto limit = std::ranges::find(limits, name, [](const auto& candidate) -> const std::string& { return candidate->options.name; });
+      SY_ASSERT(limit != limits.end());  // the configuration was checked
+      if (std::ranges::find(list, limit->get()) == list.end()) list.push_back(limit->get());
+    }
+  }
+  const auto position = static_cast<std::size_t>(std::ranges::find(limit_lists, list) - limit_lists.begin());
+  if (position == limit_lists.size()) limit_lists.push_back(std::move(list));
+  return static_cast<std::uint32_t>(position);
+}
+
+void Site::limit_by(std::vector<std::shared_ptr<const quota::Limit>> list, const std::vector<PoolOptions>& pool_options) {
+  limits = std::move(list);
+  for (Route& route : routes) {
+    const RouteOptions& options = options_of_routes[static_cast<std::size_t>(&route - routes.data())];
+    const auto pool = std::ranges::find(pool_options, options.pool, &PoolOptions::name);
+    route.limits = add_limits(options.limits, pool == pool_options.end() ? std::vector<std::string>{} : pool->limits);
+  }
+}
+
+void Site::limit_listener(std::uint32_t listener, const std::vector<std::string>& names) {
+  if (const std::uint32_t list = add_limits(names, {}); list != 0) limits_of_listeners.emplace_back(listener, list);
+}
+
 }  // namespace steelyard

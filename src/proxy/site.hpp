@@ -10,6 +10,7 @@
 
 #include "decide/route/router.hpp"
 #include "decide/token/key_set.hpp"
+#include "quota/limit.hpp"
 #include "proxy/options.hpp"
 #include "proxy/used_tokens.hpp"
 #include "session/options.hpp"
@@ -29,6 +30,7 @@ struct Site {
     bool repeat_any = false;
     RouteMode mode = RouteMode::proxy;
     bool guarded = false;
+    std::uint32_t limits = 0;  // position in `limit_lists`; what the route and its pool name
     // What it says about heads and redirects. All routes that leave them alone share the options of a route that says nothing.
     const RouteOptions* heads = nullptr;
   };
@@ -43,6 +45,21 @@ struct Site {
   std::vector<std::shared_ptr<Pool>> pools;
   const std::vector<RouteOptions> options_of_routes;
   std::vector<Route> routes;
+  // Which limits a request is counted by. The list at 0 is empty.
+  using LimitList = std::vector<const quota::Limit*>;
+  std::vector<std::shared_ptr<const quota::Limit>> limits;
+  std::vector<LimitList> limit_lists{{}};
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> limits_of_listeners;  // by number, where there are any
+  [[nodiscard]] const LimitList& limits_of(const Route* route) const { return limit_lists[route == nullptr ? 0 : route->limits]; }
+  [[nodiscard]] const LimitList& limits_of_listener(std::uint32_t listener) const {
+    for (const auto& [number, list] : limits_of_listeners) {
+      if (number == listener) return limit_lists[list];
+    }
+    return limit_lists[0];
+  }
+  // Before it is shared: `list` and what routes and their pools name become the limits.
+  void limit_by(std::vector<std::shared_ptr<const quota::Limit>> list, const std::vector<PoolOptions>& pool_options);
+  void limit_listener(std::uint32_t listener, const std::vector<std::string>& names);
   // What redirects are signed with and guards check by, by route; nullptr: nothing. Empty where no route has any.
   std::vector<std::shared_ptr<const token::KeySet>> keys_of_routes;
   [[nodiscard]] const token::KeySet* keys_of(const Route& route) const {
@@ -67,6 +84,9 @@ struct Site {
     std::string body;
   };
   std::function<Page(std::string_view path)> status_page;
+
+ private:
+  [[nodiscard]] std::uint32_t add_limits(const std::vector<std::string>& names, const std::vector<std::string>& more);
 };
 
 }  // namespace steelyard

@@ -31,6 +31,7 @@ class Http1Server::Http1Exchange final : public Exchange {
         head_bytes_(head_bytes),
         limits_(session.host_.http.head) {
     client = session.client_;
+    listener = session.listener;
     status_pages = session.pages_ == StatusPages::on;
     if (refused != nullptr) {
       refusal = *refused;

@@ -1,0 +1,73 @@
+// A limit as a configuration has it, and what has been counted under its name, which outlives configurations. Limits are immutable and
+// shared by all workers; what is counted is shared without locks.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "observe/counter.hpp"
+#include "quota/lease_table.hpp"
+#include "quota/local_table.hpp"
+#include "quota/options.hpp"
+#include "quota/top_keys.hpp"
+
+namespace steelyard::quota {
+
+// What one worker has counted under one limit.
+struct alignas(64) LimitCounters {
+  Counter passed;
+  Counter refused;
+  Counter would_refuse;  // in a dry run
+  Counter exempt;
+  Counter unreachable;  // decided without the store, which could not be asked
+  Counter waited_us;    // of bandwidth
+};
+
+// What stays when the configuration changes.
+struct LimitMemory {
+  std::shared_ptr<LocalTable> table;
+  std::shared_ptr<LeaseTable> leases;  // nullptr where there is no store
+  std::shared_ptr<TopKeys> refused_keys;
+  std::shared_ptr<std::vector<LimitCounters>> counters;  // of each worker
+};
+
+struct Limit {
+  static constexpr std::size_t no_store = SIZE_MAX;
+
+  LimitOptions options;
+  LimitMemory memory;
+  std::size_t store = no_store;  // position among the stores
+  WhenUnreachable when_unreachable = WhenUnreachable::local;
+
+  [[nodiscard]] bool exempts(const IpAddress& client) const {
+    return std::ranges::any_of(options.exempt, [&](const Network& network) { return network.contains(client); });
+  }
+  [[nodiscard]] LimitCounters& counters(std::uint32_t worker) const { return (*memory.counters)[worker]; }
+};
+
+// Which memory belongs to which name. On the control thread.
+class LimitBook {
+ public:
+  LimitBook(std::uint32_t worker_count, std::uint64_t seed) : worker_count_(worker_count), seed_(seed) {}
+
+  // The limits of a configuration. What has been counted stays where it means the same; counters always do.
+  [[nodiscard]] std::vector<std::shared_ptr<const Limit>> configure(const std::vector<LimitOptions>& limits,
+                                                                    const std::vector<StoreOptions>& stores);
+
+ private:
+  struct Known {
+    LimitOptions options;
+    LimitMemory memory;
+  };
+  [[nodiscard]] LimitMemory memory_for(const LimitOptions& options, const Known* known) const;
+
+  const std::uint32_t worker_count_;
+  const std::uint64_t seed_;
+  std::map<std::string, Known> known_;
+};
+
+}  // namespace steelyard::quota
