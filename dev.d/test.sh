@@ -84,8 +84,8 @@ threaded_tests=(
 run_tsan() {
   need build test
   export TSAN_OPTIONS=halt_on_error=1:external_symbolizer_path=/usr/bin/llvm-symbolizer-19
-  step "build: thread" build_checked build/tsan thread steelyard unit_observe unit_upstream
-  step "unit tests of what threads share" ctest_in build/tsan -R "^unit_(observe|upstream)$"
+  step "build: thread" build_checked build/tsan thread steelyard unit_observe unit_quota unit_upstream
+  step "unit tests of what threads share" ctest_in build/tsan -R "^unit_(observe|quota|upstream)$"
   step "integration tests with several workers" pytest_against build/tsan/steelyard "${threaded_tests[@]}"
   summarize "tsan"
 }

@@ -38,9 +38,12 @@ struct Rule {
 
 struct Verdict {
   bool allowed = true;
+  bool counted = true;          // false: allowed without being counted, for want of room; there is nothing to give back
   std::uint64_t remaining = 0;  // that would be allowed at once after this
-  Duration retry_after{0};      // from now, when this would be allowed if nobody else came; 0: it is allowed
-  Duration reset{0};            // from now, when everything is as if nothing had ever come
+  // From now, when this would be allowed if nobody else came; 0: it is allowed, or (`concurrent`) nobody knows. Of `bandwidth`, which
+  // allows everything, how long to wait before going on.
+  Duration retry_after{0};
+  Duration reset{0};  // from now, when everything is as if nothing had ever come
 };
 
 }  // namespace steelyard::limit
