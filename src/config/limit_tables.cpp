@@ -2,12 +2,14 @@
 #include "config/limit_tables.hpp"
 
 #include "config/ranges.hpp"
+#include "decide/limit/check.hpp"
 
 namespace steelyard::config {
 namespace {
 
 using limit::Kind;
 using quota::LimitOptions;
+using quota::RedisOptions;
 using Source = quota::KeyPart::Source;
 
 struct NamedSource {
@@ -38,6 +40,44 @@ const std::vector<std::pair<std::string, Source>>& plain_sources() {
 std::expected<Duration, std::string> parse_period(std::string_view text) {
   const bool bare = !text.empty() && !is_digit(text.front()) && text.front() != '.';
   return parse_duration(bare ? "1" + std::string(text) : text);
+}
+
+Section<quota::StoreOptions::Tls> tls_table() {
+  using Tls = quota::StoreOptions::Tls;
+  const NonEmpty<Text> file{{"a file's path", check_file_path}};
+  const Choice<tls::Verify> verify{{{"full", tls::Verify::full}, {"none", tls::Verify::none}}};
+  return {"a map with the keys of TLS",
+          {
+              key<Tls>("ca_file", SY_AT(.ca_file), file, "Certificates of who is trusted, PEM.", "those of the system"),
+              key<Tls>("certificate_file", SY_AT(.certificate_file), file, "Our own certificate with its chain, PEM.", "none"),
+              key<Tls>("key_file", SY_AT(.key_file), file, "Its private key, PEM.", "none"),
+              key<Tls>("server_name", SY_AT(.server_name), NonEmpty<Text>{{"a host name", check_host_name}},
+                       "That must be in the server's certificate.", "the host of `url`"),
+              key<Tls>("verify", SY_AT(.verify), verify, "Whether the server has to show who it is; none: only where nobody else can be there."),
+          }};
+}
+
+void check_store(const Node& node, quota::StoreOptions& store, Reading& reading) {
+  RedisOptions& redis = store.redis;
+  const Node* const tls = node.find("tls");
+  if (tls != nullptr && !redis.tls && !store.places.empty()) {
+    const Reading::Step step(reading, "tls");
+    reading.problem(*tls, "found how TLS is to be spoken, but the URL begins with redis://; write rediss:// there, or remove this");
+  }
+  if (redis.tls) {
+    *redis.tls = store.tls;
+    const auto ip = store.places.empty() ? std::nullopt : IpAddress::parse(store.places.front().host);
+    if (redis.tls->server_name.empty() && !ip && !store.places.empty()) redis.tls->server_name = store.places.front().host;
+  }
+  if (redis.mode == quota::RedisMode::sentinel && node.find("master") == nullptr) {
+    report_missing_key(node, "master", "the name by which the Sentinels know the master", reading);
+  }
+  if (redis.mode == quota::RedisMode::cluster && redis.database != 0) {
+    reading.problem(node, "found a database in the URL of a cluster, which has only 0; remove it");
+  }
+  if (!redis.login.username.empty() && store.password_file.empty()) {
+    reading.problem(node, "found a user in the URL without a password; add \"password_file: PATH\"");
+  }
 }
 
 // Names what counts for this kind only.
@@ -132,6 +172,69 @@ Json RateText::write(const Value& value) const {
   return count + "/" + spell_duration(value.period);
 }
 
+void BurstText::read(const Node& node, Value& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  const auto burst = parse_size(node.text);
+  if (!burst) return reading.refuse(node, burst.error(), words());
+  if (*burst == 0) return reading.problem(node, fmt::format("found {}, which lets nothing pass, allowed is {}", found(node), words()));
+  value.burst = *burst;
+}
+
+Json BurstText::write(const Value& value) const {
+  if (value.burst == 0) return nullptr;
+  return value.kind == Kind::bandwidth ? Json(spell_size(value.burst)) : Json(value.burst);
+}
+
+void RedisUrl::read(const Node& node, Value& value, Reading& reading) const {
+  if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
+  const auto refuse = [&](const std::string& why) {
+    reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), why, words()));
+  };
+  std::string_view rest = node.text;
+  const bool over_tls = rest.starts_with("rediss://");
+  if (!over_tls && !rest.starts_with("redis://")) return refuse("does not begin with redis:// or rediss://");
+  rest.remove_prefix(rest.find("//") + 2);
+  if (const std::size_t at = rest.rfind('@'); at != std::string_view::npos) {
+    const std::string_view user = rest.substr(0, at);
+    if (user.find(':') != std::string_view::npos) {
+      // Not shown again: a message may go anywhere.
+      reading.problem(node, "found a URL with a password in it, which everybody reads who may read this file; put it into a file, and name "
+                            "that by password_file");
+      return;
+    }
+    value.redis.login.username = user;
+    rest.remove_prefix(at + 1);
+  }
+  if (const std::size_t slash = rest.find('/'); slash != std::string_view::npos) {
+    const std::string_view database = rest.substr(slash + 1);
+    const auto number = parse_unsigned<std::uint32_t>(database);
+    if (!database.empty() && (!number || *number > 65'535)) return refuse("has no number of a database behind its host");
+    value.redis.database = number.value_or(0);
+    rest = rest.substr(0, slash);
+  }
+  value.places.clear();
+  while (!rest.empty()) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    const std::string_view one = rest.substr(0, comma);
+    const bool has_port = one.rfind(':') != std::string_view::npos && (!one.starts_with('[') || one.find("]:") != std::string_view::npos);
+    const auto place = has_port ? parse_host_port(one) : parse_host(one);
+    if (!place) return refuse(place.error());
+    value.places.push_back({place->host, has_port ? place->port : port_default});
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  if (value.places.empty()) return refuse("names no host");
+  value.redis.tls.reset();
+  if (over_tls) value.redis.tls.emplace();
+}
+
+Json RedisUrl::write(const Value& value) const {
+  std::string text = value.redis.tls ? "rediss://" : "redis://";
+  if (!value.redis.login.username.empty()) text += value.redis.login.username + "@";
+  for (const auto& place : value.places) text += (&place == value.places.data() ? "" : ",") + spell_host_port(place.host, place.port);
+  if (value.redis.database != 0) text += fmt::format("/{}", value.redis.database);
+  return text;
+}
+
 NonEmpty<List<Text>> limit_names() {
   return {{{"the name of a limit", check_name}, "the name of a limit, or a list of them", Single::allowed}};
 }
@@ -164,7 +267,7 @@ Section<LimitOptions> limit_table() {
                             "client's address."),
           key<LimitOptions>("kind", SY_AT(.rule.kind), kind, "How is counted."),
           only_with(in_time, key<LimitOptions>("rate", SY_AT(.rule), RateText{}, "How many in what time.", "**required**")),
-          only_with(saving, key<LimitOptions>("burst", SY_AT(.rule.burst), Size<std::uint64_t>{1, 1ULL << 40U},
+          only_with(saving, key<LimitOptions>("burst", SY_AT(.rule), BurstText{},
                                               "How much of what was not used is saved up.", "the number of `rate`")),
           only_with(at_once, key<LimitOptions>("active_max", SY_AT(.rule.count), Count<std::uint64_t>{1, 10'000'000},
                                                "Exchanges under way at once.", "**required**")),
@@ -188,6 +291,35 @@ Section<LimitOptions> limit_table() {
                                               "one.")),
       },
       check_limit};
+}
+
+Section<quota::StoreOptions> store_table() {
+  using Store = quota::StoreOptions;
+  using quota::RedisMode;
+  using quota::WhenUnreachable;
+  const NonEmpty<Text> file{{"a file's path", check_file_path}};
+  const Choice<RedisMode> mode{{{"single", RedisMode::single}, {"sentinel", RedisMode::sentinel}, {"cluster", RedisMode::cluster}}};
+  const Choice<WhenUnreachable> unreachable{
+      {{"local", WhenUnreachable::local}, {"allow", WhenUnreachable::allow}, {"refuse", WhenUnreachable::refuse}}};
+  const Condition<Store> sentinels{"mode", "sentinel", [](const Store& store) { return store.redis.mode == RedisMode::sentinel; }};
+  return {
+      "a map with the keys of a store",
+      {
+          required<Store>("url", SY_AT(), RedisUrl{},
+                          "Where Redis is, or the Sentinels, or some nodes of a cluster: several hosts stand between commas."),
+          key<Store>("mode", SY_AT(.redis.mode), mode, "What is there."),
+          only_with(sentinels, key<Store>("master", SY_AT(.redis.master_name), NonEmpty<Text>{{"a name", check_name}},
+                                          "The name by which the Sentinels know the master.", "**required**")),
+          key<Store>("password_file", SY_AT(.password_file), file, "A file with the password in its first line.", "none"),
+          only_with(sentinels, key<Store>("sentinel_password_file", SY_AT(.sentinel_password_file), file, "The same for the Sentinels.", "none")),
+          key<Store>("tls", SY_AT(.tls), tls_table(), "How TLS is spoken, where the URL begins with rediss://."),
+          key<Store>("prefix", SY_AT(.redis.prefix), Text{"a text of up to 64 characters", check_route_name}, "Of all keys there."),
+          key<Store>("timeout", SY_AT(.redis.timeout), Span{1ms, 10s}, "How long a request waits for an answer at most."),
+          key<Store>("connect_timeout", SY_AT(.redis.connect_timeout), Span{1ms, 1min}, "To connect, TLS and login included."),
+          key<Store>("when_unreachable", SY_AT(.when_unreachable), unreachable,
+                     "What becomes of requests meanwhile: they are counted in this process's memory, pass, or are refused with 503."),
+      },
+      check_store};
 }
 
 }  // namespace steelyard::config

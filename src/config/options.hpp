@@ -7,6 +7,7 @@
 
 #include "observe/options.hpp"
 #include "proxy/options.hpp"
+#include "quota/options.hpp"
 #include "session/options.hpp"
 #include "upstream/options.hpp"
 #include "upstream/resolve_options.hpp"
@@ -35,6 +36,8 @@ struct Options {
   std::vector<ListenerOptions> listeners;
   std::vector<RouteOptions> routes;
   std::vector<PoolOptions> pools;
+  std::vector<quota::LimitOptions> limits;
+  std::vector<quota::StoreOptions> stores;
   std::optional<AdminOptions> admin;
   ResolveOptions resolve;
 };

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "config/limit_tables.hpp"
 #include "config/pool_shapes.hpp"
 #include "config/ranges.hpp"
 
@@ -208,6 +209,7 @@ Section<PoolOptions> pool_table() {
                            "Which label of servers a request may demand a value of; it goes to no server without it."),
           key<PoolOptions>("registration", SY_AT(.registration), OrOff<Section<RegistrationOptions>>{registration_table()},
                            "Whether servers may announce themselves, and which; needs `admin` or a listener for packets."),
+          key<PoolOptions>("limits", SY_AT(.limits), limit_names(), "Which of `limits` its requests are counted by.", "none"),
           key<PoolOptions>("drain", SY_AT(.drain), Span{0s, 720h, forever}, "For exchanges under way at a server that is removed."),
       },
       check_pool};

@@ -2,6 +2,7 @@
 // meanings stand here.
 #include "config/tables.hpp"
 
+#include "config/limit_tables.hpp"
 #include "config/pool_shapes.hpp"
 #include "config/pool_tables.hpp"
 #include "config/ranges.hpp"
@@ -128,6 +129,8 @@ Section<ListenerOptions> listener_table() {
               key<ListenerOptions>("protocol", SY_AT(.protocol), protocol, "What is spoken there; packet is JSON objects over plain TCP."),
               only_with(http, key<ListenerOptions>("status_pages", SY_AT(.status_pages), Switch{},
                                                    "Whether `/__health__`, `/__status__` and `/__metrics__` are answered here.")),
+              key<ListenerOptions>("limits", SY_AT(.limits), limit_names(), "Which of `limits` its requests or packets are counted by.",
+                                   "none"),
               only_with(packets, key<ListenerOptions>("pool", SY_AT(.packet.pool), Text{"the name of a pool", check_name},
                                                       "Where the packets go; the pool has a `policy`, and takes turns (`round_robin`, no "
                                                       "`slow_start`) unless it says otherwise.",
@@ -281,6 +284,7 @@ Section<RouteOptions> route_table() {
                                                      "unsigned, with 307")),
               only_with(carries, key<RouteOptions>("guard", SY_AT(.guard), OrOff<Section<GuardOptions>>{guard_table()},
                                                    "Whether only requests go on that a gateway has sent here with a token.")),
+              key<RouteOptions>("limits", SY_AT(.limits), limit_names(), "Which of `limits` its requests are counted by.", "none"),
           }};
 }
 
@@ -335,6 +339,12 @@ Section<Options> options_table() {
           key<Options>("routes", SY_AT(.routes), NonEmpty<List<Section<RouteOptions>>>{{route_table(), "a list of routes, at least one"}},
                        "Which request goes to which pool.", "with one pool: everything goes there"),
           key<Options>("pools", SY_AT(.pools), NonEmpty<ByName<PoolOptions>>{{pool_table(), "a map of pools by name", "NAME: {servers: [...]}"}}, "The pools of servers by name.", "**required**"),
+          key<Options>("limits", SY_AT(.limits),
+                       NonEmpty<ByName<quota::LimitOptions>>{{limit_table(), "a map of limits by name", "NAME: {rate: 100/1m}"}},
+                       "How many requests may come, by name; listeners, routes and pools say which of them count.", "none"),
+          key<Options>("stores", SY_AT(.stores),
+                       NonEmpty<ByName<quota::StoreOptions>>{{store_table(), "a map of stores by name", "NAME: {url: \"redis://127.0.0.1:6379\"}"}},
+                       "Where limits are counted for several processes together, by name.", "none"),
           key<Options>("resolve", SY_AT(.resolve), resolve_table(), "How servers' names are looked up."),
           key<Options>("admin", SY_AT(.admin), OrOff<Section<AdminOptions>>{admin_table()},
                        "The API that shows and changes the running proxy; `{}` for the defaults."),

@@ -134,6 +134,12 @@ std::optional<std::string> check_policy_value(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<std::string> check_limit_body(std::string_view text) {
+  constexpr std::size_t bytes_max = 1024;
+  if (text.size() > bytes_max) return fmt::format("has {} bytes, allowed are {}", text.size(), bytes_max);
+  return std::nullopt;
+}
+
 std::optional<std::string> host_problem(std::string_view text) {
   if (text.empty()) return "the host is empty: leave it out to match every host";
   if (const auto wrong = check_length(text, 255)) return "the host " + *wrong;

@@ -32,6 +32,7 @@ std::optional<std::string> check_field_name(std::string_view text);
 std::optional<std::string> check_field_value(std::string_view text);
 std::optional<std::string> check_route_host(std::string_view text);
 std::optional<std::string> check_public_url(std::string_view text);  // of a server: http or https, a host, perhaps a port
+std::optional<std::string> check_limit_body(std::string_view text);  // of an answer with 429
 std::optional<std::string> check_token_name(std::string_view text);  // in a query or a cookie
 
 // What the router says of one part of a match: these answer with a whole sentence.

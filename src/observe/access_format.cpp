@@ -122,6 +122,7 @@ char* AccessFormat::write_json(char* at, const AccessRecord& record) {
   at = put_text_if_any(at, R"(,"choice":")", record.choice, word_bytes_max);
   at = put_failed_tries(at, record.failed_tries);
   at = put_policy(at, record);
+  at = put_text_if_any(at, R"(,"limit":")", record.limit, name_bytes_max);
   at = put_text_if_any(at, R"(,"request_id":")", record.request_id, name_bytes_max);
   at = put_text_if_any(at, R"(,"user_agent":")", record.user_agent, agent_bytes_max);
   at = put_text_if_any(at, R"(,"failure":")", record.failure, name_bytes_max);

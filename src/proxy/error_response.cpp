@@ -50,6 +50,14 @@ void write_json_text(HeadBuilder& out, std::string_view text) {
   }
 }
 
+void write_connection(HeadBuilder& out, const Exchange& exchange) {
+  if (!exchange.keep_alive) {
+    out.field("Connection", "close");
+  } else if (exchange.version_minor == 0) {
+    out.field("Connection", "keep-alive");
+  }
+}
+
 }  // namespace
 
 Answer answer_to(const Error& error) {
@@ -73,6 +81,7 @@ std::string_view status_text(int status) {
     case 414: return "URI Too Long";
     case 417: return "Expectation Failed";
     case 421: return "Misdirected Request";
+    case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 500: return "Internal Server Error";
     case 501: return "Not Implemented";
@@ -109,15 +118,25 @@ std::size_t write_answer(HeadBuilder& out, const Answer& answer, const Exchange&
   out.text("Content-Length: ").number(body.view().size()).text("\r\n").field("Date", date).field("X-Request-Id", request_id);
   if (answer.status == 405) out.field("Allow", "GET, HEAD");
   if (answer.retry_after) out.field("Retry-After", "1");
-  if (!exchange.keep_alive) {
-    out.field("Connection", "close");
-  } else if (exchange.version_minor == 0) {
-    out.field("Connection", "keep-alive");
-  }
+  write_connection(out, exchange);
   out.end();
   if (exchange.method == http::Method::head) return 0;
   out.text(body.view());
   return body.view().size();
+}
+
+std::size_t write_over_limit(HeadBuilder& out, const OverLimit& refusal) {
+  const std::string& body = refusal.limit.body;
+  const bool json = body.starts_with('{') || body.starts_with('[');
+  out.text("HTTP/1.1 429 ").text(status_text(429)).text("\r\n");
+  out.text("Retry-After: ").number(refusal.retry_after_s).text("\r\n").text(refusal.fields);
+  if (!body.empty()) out.field("Content-Type", json ? "application/json" : "text/plain; charset=utf-8");
+  out.text("Content-Length: ").number(body.size()).text("\r\n").field("Date", refusal.date).field("X-Request-Id", refusal.request_id);
+  write_connection(out, refusal.exchange);
+  out.end();
+  if (refusal.exchange.method == http::Method::head) return 0;
+  out.text(body);
+  return body.size();
 }
 
 }  // namespace steelyard

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.hpp"
+#include "quota/options.hpp"
 #include "session/exchange.hpp"
 #include "session/head_builder.hpp"
 
@@ -25,5 +26,16 @@ struct Answer {
 // bytes of the body.
 std::size_t write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchange, std::string_view request_id,
                          std::string_view date);
+
+// The same for who is over a limit on requests (429, RFC 6585 §4), with the body that the limit has.
+struct OverLimit {
+  const quota::LimitOptions& limit;
+  std::uint64_t retry_after_s;
+  std::string_view fields;  // complete lines
+  const Exchange& exchange;
+  std::string_view request_id;
+  std::string_view date;
+};
+std::size_t write_over_limit(HeadBuilder& out, const OverLimit& refusal);
 
 }  // namespace steelyard

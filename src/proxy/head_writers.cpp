@@ -127,6 +127,7 @@ void write_response_head(HeadBuilder& out, const OutgoingResponse& response) {
     }
   }
   if (!response.set_cookie.empty()) out.field("Set-Cookie", response.set_cookie);
+  out.text(response.limit_fields);
   write_edits(out, response.edits);
   out.end();
 }

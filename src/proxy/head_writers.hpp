@@ -39,7 +39,8 @@ struct OutgoingResponse {
   ClientCoding coding;
   const Exchange& exchange;       // its version and keep_alive
   std::string_view date;          // for a response that has none (RFC 9110 §6.6.1)
-  std::string_view set_cookie{};  // of our own, where there is one
+  std::string_view set_cookie{};    // of our own, where there is one
+  std::string_view limit_fields{};  // complete lines
 };
 void write_response_head(HeadBuilder& out, const OutgoingResponse& response);
 // 1xx: its fields only (RFC 9110 §15.2). 101 is a response like others and names its upgrade.

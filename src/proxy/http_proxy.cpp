@@ -279,6 +279,7 @@ void HttpProxy::record(const Trip& trip) {
   }
   record.failed_tries = std::span(failed_tries).first(trip.failed_count());
   record.tries = trip.tries;
+  if (trip.limits && trip.limits->refused_by != nullptr) record.limit = trip.limits->refused_by->options.name;
   std::array<PolicyMet, policy_also_max> also;
   if (trip.demanded) record_policy(trip, record, also);
   record.request_id = trip.request_id;

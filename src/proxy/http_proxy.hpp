@@ -163,12 +163,13 @@ class HttpProxy final : public ExchangeHandler {
   [[nodiscard]] static bool is_limited(const Trip& trip);
   Task<bool> pass_limits(Trip& trip);
   void ask_memory(Trip& trip, Counting& counting);
-  void ask_leases(Trip& trip, Counting& counting);
+  void count_here(Counting& counting, Counting::One& one);
   Task<void> ask_stores(Trip& trip, Counting& counting);
-  void count_without_store(Counting& counting, Counting::One& one);
-  void write_key(Trip& trip, const quota::Limit& limit, quota::KeyText& key);
+  void take_answer(Counting& counting, Counting::One& one, const std::expected<quota::Grant, quota::Unavailable>& answer);
+  static void give_back_stored(Trip& trip, const Counting& counting);
+  static void write_key(Trip& trip, const quota::Limit& limit, quota::KeyText& key);
   void keep_for_later(Trip& trip, const Counting& counting);
-  Task<void> send_limited(Trip& trip, const Counting& counting);
+  Task<void> refuse_over_limit(Trip& trip, const Counting& counting);
 
   // Whether a request may go on to the application that this guards (http_guard.cpp).
   struct Asked {
@@ -257,6 +258,7 @@ class HttpProxy final : public ExchangeHandler {
   [[nodiscard]] static Answer answer_for(const Trip& trip, const Error& error);
   [[nodiscard]] static bool is_gone(const Trip& trip);
   [[nodiscard]] std::string_view new_session(const Trip& trip) const;
+  [[nodiscard]] static std::string_view limit_fields(const Trip& trip) { return trip.limits ? trip.limits->fields : std::string_view{}; }
   [[nodiscard]] RelayBounds bounds(const Trip& trip) const;
   [[nodiscard]] std::string_view date() { return date_.at(scheduler_.unix_us()); }
 

@@ -271,7 +271,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
   const bool keeps_alive = head.keep_alive && head.body.kind != http::BodyKind::until_close;
 
   HeadBuilder out(scratch_.head());
-  write_response_head(out, {head, trip.route->heads->response_headers, coding, exchange, date(), new_session(trip)});
+  write_response_head(out, {head, trip.route->heads->response_headers, coding, exchange, date(), new_session(trip), limit_fields(trip)});
   if (out.overflowed()) co_return fail(ErrorKind::too_large, Side::server);
   trip.answered = true;
   trip.status = static_cast<std::uint16_t>(head.status);
@@ -280,6 +280,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
   if (sent && (!body.done() || !exchange.response.empty())) {
     RelayBounds limits = bounds(trip);
     limits.body_bytes_max = unlimited;
+    if (trip.limits && trip.limits->paces()) limits.pace = trip.limits.get();
     const Coding relayed = coding == ClientCoding::chunked ? Coding::chunked : Coding::plain;
     sent = co_await relay_body(body, exchange.response, relayed, {scratch_, pipes_}, limits, nullptr);
   }
@@ -319,7 +320,8 @@ Task<Result<void>> HttpProxy::pass_tunnel(Trip& trip, std::span<char> after_head
   if (!trip.upload_done) co_return fail(ErrorKind::malformed, Side::server);
   exchange.keep_alive = false;
   HeadBuilder out(scratch_.head());
-  write_response_head(out, {response_head_, trip.route->heads->response_headers, ClientCoding::none, exchange, date(), new_session(trip)});
+  write_response_head(out, {response_head_, trip.route->heads->response_headers, ClientCoding::none, exchange, date(), new_session(trip),
+                            limit_fields(trip)});
   if (out.overflowed()) co_return fail(ErrorKind::too_large, Side::server);
   trip.answered = true;
   trip.status = 101;

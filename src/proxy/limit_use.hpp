@@ -25,6 +25,7 @@ struct Counting {
     counted,  // in memory: may be given back there
     leased,   // out of what was taken from the store ahead
     stored,   // in the store
+    paced,    // by bandwidth, while its response is sent
     not_counted,
   };
   struct One {

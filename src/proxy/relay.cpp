@@ -45,6 +45,18 @@ class BorrowedPipe {
   Pipes::Pipe pipe_;
 };
 
+// After so many bytes that went one way: waits as long as the pace asks for.
+Task<Result<void>> keep_pace(Fiber& fiber, const RelayBounds& bounds, std::uint64_t bytes) {
+  const Instant now = fiber.scheduler().now();
+  const Duration wait = bounds.pace->spend(bytes, now);
+  if (wait.count() <= 0) co_return Result<void>{};
+  if (now + wait >= bounds.total_deadline) co_return fail(ErrorKind::timed_out, Side::local);
+  fiber.set_deadline(now + wait);
+  const WaitResult waited = co_await until_deadline();
+  if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
+  co_return Result<void>{};
+}
+
 // One step of a splice: fills the pipe or empties it. would_block with the side that must be waited for.
 Result<void> splice_step(BodyReader& from, StreamWriter& to, BorrowedPipe& pipe) {
   constexpr unsigned flags = SPLICE_F_NONBLOCK | SPLICE_F_MOVE;
@@ -83,8 +95,13 @@ Task<Result<void>> splice_body(BodyReader& from, StreamWriter& to, Pipes& pipes,
   while (pipe.ends().open() && (!from.done() || pipe.held_bytes != 0)) {
     const std::uint64_t before = to.sent_bytes();
     const auto step = splice_step(from, to, pipe);
-    turn_bytes += to.sent_bytes() - before;
+    const std::uint64_t sent_bytes = to.sent_bytes() - before;
+    turn_bytes += sent_bytes;
     if (!step && step.error().kind != ErrorKind::would_block) co_return step;
+    if (bounds.pace != nullptr && sent_bytes != 0) {
+      const auto paced = co_await keep_pace(fiber, bounds, sent_bytes);
+      if (!paced) co_return paced;
+    }
     WaitResult waited = WaitResult::done;
     if (!step) {
       set_idle_deadline(fiber, bounds);
@@ -147,9 +164,14 @@ Task<Result<void>> relay_body(BodyReader& from, StreamWriter& to, Coding coding,
         const std::span<char> payload = piece->payload.empty() ? tools.scratch.data().first(0) : piece->payload;
         bytes = encode_chunk(payload, from.done() ? Last::yes : Last::no, from.trailers());
       }
+      const std::size_t size = bytes.size();
       const auto sent = to.send(bytes);
       if (!sent) co_return sent;
-      turn_bytes += bytes.size();
+      if (bounds.pace != nullptr) {
+        const auto paced = co_await keep_pace(fiber, bounds, size);
+        if (!paced) co_return paced;
+      }
+      turn_bytes += size;
       if (turn_bytes < turn_bytes_max) continue;
       turn_bytes = 0;
       const WaitResult yielded = co_await yield_turn();

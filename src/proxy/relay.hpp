@@ -42,10 +42,21 @@ class Pipes {
 
 enum class Coding : std::uint8_t { plain, chunked };
 
+// How fast a body may go.
+class Pace {
+ public:
+  // So many bytes have been sent: how long to wait before there may be more.
+  virtual Duration spend(std::uint64_t bytes, Instant now) = 0;
+
+ protected:
+  ~Pace() = default;
+};
+
 struct RelayBounds {
   Duration idle_timeout;   // without a byte moving
   Instant total_deadline;  // of the exchange
   std::uint64_t body_bytes_max;
+  Pace* pace = nullptr;  // as fast as both sides are
 };
 
 // What a worker's relays share.

@@ -11,6 +11,7 @@
 #include "decide/route/router.hpp"
 #include "decide/token/key_set.hpp"
 #include "quota/limit.hpp"
+#include "quota/redis/store.hpp"
 #include "proxy/options.hpp"
 #include "proxy/used_tokens.hpp"
 #include "session/options.hpp"
@@ -57,6 +58,16 @@ struct Site {
     }
     return limit_lists[0];
   }
+  // Where limits are counted for several processes; a worker's own connections to one are in its view.
+  struct Store {
+    std::string name;
+    quota::RedisOptions options;
+    std::shared_ptr<const tls::ClientContext> tls;                // nullptr: in the clear
+    std::shared_ptr<std::vector<quota::RedisCounters>> counters;  // of each worker
+    // Says whether two are the same: made anew when anything of it changes.
+    std::uint64_t version = 0;
+  };
+  std::vector<Store> stores;
   // Before it is shared: `list` and what routes and their pools name become the limits.
   void limit_by(std::vector<std::shared_ptr<const quota::Limit>> list, const std::vector<PoolOptions>& pool_options);
   void limit_listener(std::uint32_t listener, const std::vector<std::string>& names);

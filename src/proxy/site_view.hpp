@@ -9,6 +9,7 @@
 
 #include "base/prng.hpp"
 #include "proxy/site.hpp"
+#include "quota/redis/store.hpp"
 #include "upstream/pool_view.hpp"
 
 namespace steelyard {
@@ -25,6 +26,7 @@ struct SiteView {
   };
   std::shared_ptr<const Site> site;
   std::vector<std::shared_ptr<PoolInView>> pools;  // in the Site's order
+  std::vector<std::shared_ptr<quota::RedisStore>> stores;  // likewise
   std::uint32_t users = 1;
 };
 
@@ -38,6 +40,8 @@ class SiteUse {
 
   [[nodiscard]] const Site& site() const { return *view_.site; }
   [[nodiscard]] PoolView& pool(std::size_t position) const { return view_.pools[position]->view; }
+  [[nodiscard]] quota::RedisStore& store(std::size_t position) const { return *view_.stores[position]; }
+  [[nodiscard]] std::size_t store_count() const { return view_.stores.size(); }
 
  private:
   SiteView& view_;
@@ -54,12 +58,23 @@ class SiteViews {
 
   // What exchanges that begin from now on go by.
   void use(std::shared_ptr<const Site> site);
+  // Its place among the workers.
+  [[nodiscard]] std::uint32_t worker() const { return worker_; }
+  // Ends what is said to stores of limits; to be called once no exchange is left, and the loop has to go on until it is true.
+  [[nodiscard]] bool stop_stores();
 
  private:
   friend class SiteUse;
   Connector& connector_;
   const std::uint32_t worker_;
   Prng prng_;
+  [[nodiscard]] std::shared_ptr<quota::RedisStore> open(const Site::Store& store);
+  // Nobody uses it any more.
+  struct EndingStore {
+    std::shared_ptr<std::vector<quota::RedisCounters>> counters;  // which it writes to its end
+    std::unique_ptr<quota::RedisStore> store;
+  };
+  std::vector<EndingStore> ending_stores_;
   SiteView* newest_ = nullptr;  // counted as a user of it
 };
 

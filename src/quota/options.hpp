@@ -58,6 +58,8 @@ struct StoreOptions {
     friend bool operator==(const Place&, const Place&) = default;
   };
   std::vector<Place> places{};  // of redis.addresses, which is filled when the names are known
+  using Tls = tls::ClientOptions;
+  Tls tls{};  // becomes redis.tls where that is spoken
   std::string password_file{};
   std::string sentinel_password_file{};
   RedisOptions redis{};
