@@ -44,6 +44,8 @@ PARSERS = {
     "src/wire/http1/request_line.hpp": "request_parser",
     "src/wire/json/scanner.hpp": "packet_message",
     "src/wire/packet/message.hpp": "packet_message",
+    "src/wire/resp/reply.hpp": "redis_reply",
+    "src/wire/resp/reply_reader.hpp": "redis_reply",
 }
 PARSES = re.compile(r"\b(?:parse|parse_\w+|decode|normalize_\w+|load_text)\(")
 NO_PARSER = ("src/base/", "src/proxy/", "src/session/", "src/upstream/", "src/app/")  # they call parsers
