@@ -80,6 +80,8 @@ Service::Service(Options options, Load load, Start start, std::unique_ptr<Predec
                   .on_expired = [this](const Registry::Expired& expired) { on_expired(expired); },
                   .is_gone = [this](std::string_view pool, std::string_view id) { return is_gone(pool, id); }}),
       listeners_(worker_count_),
+      limit_book_(worker_count_, seed_),
+      limit_stores_(worker_count_),
       upgrade_(control_, std::move(start.invocation),
                {.describe = [this] { return to_json(state()); },
                 .successor_ready = [this] { hand_over(); },
@@ -147,9 +149,11 @@ std::expected<Service::Prepared, std::string> Service::prepare(Options options) 
   auto keys = read_route_keys(options.routes);
   if (!keys) return refuse(keys.error());
   for (const std::string& warning : keys->warnings) log_message(LogLevel::warning, "{}", warning);
+  auto stores = limit_stores_.prepare(options.stores);
+  if (!stores) return refuse(stores.error());
   auto listeners = listeners_.prepare(options.listeners);
   if (!listeners) return refuse(listeners.error());
-  return Prepared{std::move(options), std::move(*listeners), std::move(*admin), std::move(*tokens), std::move(keys->keys)};
+  return Prepared{std::move(options), std::move(*listeners), std::move(*admin), std::move(*tokens), std::move(keys->keys), std::move(*stores)};
 }
 
 std::expected<Service::PacketTokens, std::string> Service::packet_tokens(const Options& options) {
@@ -183,8 +187,12 @@ void Service::apply(Prepared& prepared) {
   site->forwarded = options.forwarded;
   site->keys_of_routes = std::move(prepared.route_keys);
   site->used_tokens = used_tokens_;
+  limit_stores_.adopt(prepared.stores);
+  site->stores = std::move(prepared.stores);
+  site->limit_by(limit_book_.configure(options.limits, options.stores), options.pools);
   site->status_page = [this](std::string_view path) { return status_page(*this, path); };
   for (const Listeners::Open& listener : prepared.listeners.open) {
+    site->limit_listener(listener.id, listener.options.limits);
     if (listener.options.protocol != Protocol::packet) continue;
     const auto pool = std::ranges::find(options.pools, listener.options.packet.pool, &PoolOptions::name);
     site->packet_listeners.push_back({listener.id, static_cast<std::size_t>(pool - options.pools.begin()), listener.options.packet});

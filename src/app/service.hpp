@@ -18,6 +18,7 @@
 #include "app/control.hpp"
 #include "app/directory.hpp"
 #include "app/inherited.hpp"
+#include "app/limit_stores.hpp"
 #include "app/listeners.hpp"
 #include "app/notify.hpp"
 #include "app/predecessor.hpp"
@@ -108,6 +109,7 @@ class Service final : private PacketRegistrar {
     AdminServer::Prepared admin;
     PacketTokens packet_tokens;
     std::vector<Keys> route_keys;
+    std::vector<Site::Store> stores;
   };
 
   std::expected<void, std::string> open_log();
@@ -162,6 +164,8 @@ class Service final : private PacketRegistrar {
   AdminServer admin_{control_, admin_control_};
   Listeners listeners_;
   PacketTokens packet_tokens_;
+  quota::LimitBook limit_book_;
+  LimitStores limit_stores_;
   std::function<void()> when_ready_;
   std::function<void(std::function<void()>)> before_drain_;
   const std::shared_ptr<UsedTokens> used_tokens_ = std::make_shared<UsedTokens>();

@@ -75,7 +75,7 @@ void Worker::drain(std::function<void()> done) {
   loop_.post([this, done = std::move(done)] {
     frontend_.drain([this, done] {
       done();
-      loop_.stop();
+      end_loop();
     });
   });
 }
@@ -84,9 +84,15 @@ void Worker::drain_gently(std::function<void()> accepted_all, std::function<void
   loop_.post([this, accepted_all = std::move(accepted_all), done = std::move(done)] {
     frontend_.drain_gently(accepted_all, [this, done] {
       done();
-      loop_.stop();
+      end_loop();
     });
   });
+}
+
+// When what is said to stores has ended, too.
+void Worker::end_loop() {
+  if (views_.stop_stores()) return loop_.stop();
+  loop_.post([this] { end_loop(); });
 }
 
 void Worker::abort() {

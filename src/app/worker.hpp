@@ -55,6 +55,8 @@ class Worker {
   void join();
 
  private:
+  void end_loop();
+
   EpollLoop loop_;
   EpollConnector connector_;
   Scratch scratch_;
