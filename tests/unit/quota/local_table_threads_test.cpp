@@ -113,31 +113,29 @@ TEST(LocalTableThreadsTest, keys_that_take_the_slots_of_lapsed_ones_get_their_li
   EXPECT_EQ(table.evicted(), 0U);
 }
 
+// Keys come and go all the time, so that a free slot is now before and now behind the one that another thread has just found.
 TEST(LocalTableThreadsTest, never_more_at_once_than_allowed_and_none_left_in_the_end) {
-  const Rule rule{.kind = Kind::concurrent, .count = 2};
-  LocalTable table(8, 1);
-  constexpr std::size_t keys = 4;
+  const Rule rule{.kind = Kind::concurrent, .count = 1};
+  constexpr std::size_t keys = 6;
+  LocalTable table(1, 1);
   std::atomic<int> under_way[keys]{};
-  std::atomic<int> most{0};
+  std::atomic<int> too_many{0};
   on_threads(4, [&](int thread) {
     Prng chance(static_cast<std::uint64_t>(thread));
-    for (int i = 0; i < 50'000; ++i) {
+    for (int i = 0; i < 300'000; ++i) {
       const std::size_t key = chance.below(keys);
       const std::uint64_t hash = Prng(key).next();
       if (!table.take(rule, hash, start).allowed) continue;
-      const int now_under_way = under_way[key].fetch_add(1) + 1;
-      int seen = most.load();
-      while (seen < now_under_way && !most.compare_exchange_weak(seen, now_under_way)) {
-      }
-      if (i % 64 == 0) std::this_thread::yield();
+      if (under_way[key].fetch_add(1) != 0) too_many.fetch_add(1);
+      if (i % 1024 == 0) std::this_thread::yield();
       under_way[key].fetch_sub(1);
       table.give_back(rule, hash, start);
     }
   });
-  EXPECT_LE(most.load(), 2);
+  EXPECT_EQ(too_many.load(), 0);
   EXPECT_EQ(table.uncounted(), 0U);
   EXPECT_EQ(table.keys_estimate(rule, start), 0U);
-  for (std::size_t key = 0; key < keys; ++key) EXPECT_EQ(table.look(rule, Prng(key).next(), start).remaining, 2U);
+  for (std::size_t key = 0; key < keys; ++key) EXPECT_EQ(table.look(rule, Prng(key).next(), start).remaining, 1U);
 }
 
 }  // namespace
