@@ -20,7 +20,10 @@ constexpr Step take(const Rule& rule, State state, Instant now, std::uint64_t co
   const Duration lasts = left(rule, state, now);
   const std::uint64_t used = lasts.count() == 0 ? 0 : state.high;
   const std::uint64_t room = rule.count - std::min(used, rule.count);
-  if (cost > room) return {state, {.allowed = false, .remaining = room, .retry_after = cost > rule.count ? rule.period : lasts, .reset = lasts}};
+  if (cost > room) {
+    const Duration retry = cost > rule.count ? rule.period : lasts;
+    return {state, {.allowed = false, .remaining = room, .retry_after = retry, .reset = lasts}};
+  }
   if (cost == 0) return {state, {.remaining = room, .reset = lasts}};
   const auto began = lasts.count() == 0 ? static_cast<std::uint64_t>(now.ns) : state.low;
   return {{began, static_cast<std::uint32_t>(used + cost)}, {.remaining = room - cost, .reset = lasts.count() == 0 ? rule.period : lasts}};

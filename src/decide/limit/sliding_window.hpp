@@ -7,7 +7,7 @@
 //
 // State, from the lowest bit, of the 95 that there are: 48 bits for the old slices, the newest lowest; then what the current slice has
 // counted, in as many bits as `count` has; then its number, whose highest bits do not fit. How soon numbers repeat decides which rules
-// can be kept (repeats_after()): a key that returns after so long, to the slice, may find its old count for a period.
+// can be kept (repeats_after()): a key of which nothing was seen for so long may find its old count, for an hour at most.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +23,7 @@ inline constexpr unsigned old_slices = 6;
 inline constexpr unsigned old_bits = 8 * old_slices;
 inline constexpr unsigned state_bits = 95;
 inline constexpr Duration repeats_after_min = 60 * 24h;
+inline constexpr Duration ahead_max = 1h;  // by which one thread's time may be ahead of another's
 
 struct Slices {
   std::uint64_t number = 0;   // of the current slice, since the beginning of the clock
@@ -57,8 +58,8 @@ constexpr Slices later(const Rule& rule, const Slices& slices, std::uint64_t pas
   return moved;
 }
 
-// What the state says at `number`. A slice that seems to be ahead by up to a sixteenth of all numbers is one that a clock ahead of this
-// one has begun; there the count goes on.
+// What the state says at `number`. A slice that seems to be a little ahead was begun by a clock that is ahead of this one, or by a thread
+// that was not stopped; there the count goes on.
 constexpr Slices read(const Rule& rule, State state, std::uint64_t number) {
   if (state == State{}) return {.number = number};
   const auto count_bits = static_cast<unsigned>(std::bit_width(rule.count));
@@ -69,7 +70,7 @@ constexpr Slices read(const Rule& rule, State state, std::uint64_t number) {
   Slices slices;
   slices.old = static_cast<std::uint64_t>(bits) & ((std::uint64_t{1} << old_bits) - 1);
   slices.current = static_cast<std::uint64_t>(bits >> old_bits) & ((std::uint64_t{1} << count_bits) - 1);
-  if (ahead <= mask / 16) {
+  if (ahead <= static_cast<std::uint64_t>(ahead_max.count()) / slice_ns(rule) + 1) {
     slices.number = number + ahead;
     return slices;
   }

@@ -20,7 +20,7 @@ constexpr Step take(const Rule& rule, State state, Instant now, std::uint64_t co
     refused.reset = gcra::duration(rule, before);
     return {state, refused};
   }
-  const State taken = gcra::state_of(rule, after, now);
+  const State taken = cost == 0 ? state : gcra::state_of(rule, after, now);
   Verdict allowed{.remaining = static_cast<std::uint64_t>(gcra::divided(full - after, period_ns))};
   allowed.reset = gcra::until_paid(taken, now);
   return {taken, allowed};
