@@ -35,6 +35,7 @@ class Control {
   [[nodiscard]] virtual Json listeners() const = 0;
   [[nodiscard]] virtual Json routes() const = 0;
   [[nodiscard]] virtual Json exchanges() const = 0;  // under way
+  [[nodiscard]] virtual Json limits() const = 0;     // on requests, and their stores
   // What runs, in full, as YAML. Whoever may ask for it may read the API: secrets are left out.
   [[nodiscard]] virtual std::string configuration() const = 0;
   [[nodiscard]] virtual std::expected<Json, Refusal> pool(std::string_view pool) const = 0;

@@ -10,6 +10,7 @@ namespace steelyard {
 
 void add_servers(CLI::App& app, int& exit_code);  // steelyard servers list, add, drain…
 void add_status(CLI::App& app, int& exit_code);
+void add_limits(CLI::App& app, int& exit_code);
 void add_reload(CLI::App& app, int& exit_code);
 void add_upgrade(CLI::App& app, int& exit_code);
 void add_events(CLI::App& app, int& exit_code);

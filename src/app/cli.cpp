@@ -145,6 +145,7 @@ int run_command_line(int argc, char** argv) {
   add_guard(app, exit_code);
   add_status(app, exit_code);
   add_servers(app, exit_code);
+  add_limits(app, exit_code);
   add_events(app, exit_code);
   add_reload(app, exit_code);
   add_upgrade(app, exit_code);

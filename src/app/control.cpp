@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "admin/bodies.hpp"
+#include "app/limit_status.hpp"
 #include "app/service.hpp"
 #include "app/status.hpp"
 #include "config/load.hpp"
@@ -102,6 +103,15 @@ Json Control::exchanges() const {
                          {"request_id", each.request_id}});
   }
   return exchanges;
+}
+
+Json Control::limits() const {
+  const auto view = service_.view();
+  Json limits = Json::array();
+  for (const auto& limit : view->site->limits) limits.push_back(steelyard::describe(*limit, moment().now, TopKeysShown::yes));
+  Json stores = Json::array();
+  for (const Site::Store& store : view->site->stores) stores.push_back(steelyard::describe(store));
+  return {{"limits", limits}, {"stores", stores}};
 }
 
 std::string Control::configuration() const {

@@ -23,6 +23,7 @@ class Control final : public admin::Control {
   [[nodiscard]] Json listeners() const override;
   [[nodiscard]] Json routes() const override;
   [[nodiscard]] Json exchanges() const override;
+  [[nodiscard]] Json limits() const override;
   [[nodiscard]] std::string configuration() const override;
   [[nodiscard]] std::expected<Json, Refusal> pool(std::string_view pool) const override;
   [[nodiscard]] std::expected<Json, Refusal> servers(std::string_view pool) const override;

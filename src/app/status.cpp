@@ -4,6 +4,9 @@
 
 #include <cmath>
 
+#include "app/limit_status.hpp"
+#include "net/epoll_loop.hpp"
+
 namespace steelyard {
 
 using Json = nlohmann::ordered_json;
@@ -94,10 +97,15 @@ Json describe(const Pool& pool) {
 Json describe(const Service& service) {
   const auto view = service.view();
   const MetricsSnapshot metrics = service.metrics();
+  const Instant now = monotonic_now();
   Json pools = Json::array();
   for (const auto& pool : view->site->pools) pools.push_back(describe(*pool));
   Json listeners = Json::array();
   for (const SocketAddress& address : view->addresses) listeners.push_back(address.to_string());
+  Json limits = Json::array();
+  for (const auto& limit : view->site->limits) limits.push_back(describe(*limit, now, TopKeysShown::no));
+  Json stores = Json::array();
+  for (const Site::Store& store : view->site->stores) stores.push_back(describe(store));
   return {{"status", service.draining() ? "draining" : "running"},
           {"version", STEELYARD_VERSION},
           {"pid", getpid()},
@@ -111,7 +119,9 @@ Json describe(const Service& service) {
             {"servers_idle", metrics.server_connections_idle}}},
           {"exchanges_active", metrics.exchanges_active},
           {"reloads", metrics.reloads},
-          {"pools", pools}};
+          {"pools", pools},
+          {"limits", limits},
+          {"stores", stores}};
 }
 
 Site::Page status_page(Service& service, std::string_view path) {

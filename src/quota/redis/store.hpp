@@ -66,6 +66,7 @@ struct Asked {
   std::expected<Grant, Unavailable> answer = std::unexpected(Unavailable::stopped);
 };
 
+struct LinkSetting;
 class RedisNodes;
 
 class RedisStore {
@@ -94,10 +95,11 @@ class RedisStore {
 
  private:
   class Round;
-  Connector& connector_;
   const RedisOptions options_;
+  const std::shared_ptr<const tls::ClientContext> tls_;
+  const std::unique_ptr<const LinkSetting> setting_;
   RedisCounters& counters_;
-  std::unique_ptr<RedisNodes> nodes_;
+  const std::unique_ptr<RedisNodes> nodes_;
 };
 
 }  // namespace steelyard::quota

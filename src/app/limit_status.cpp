@@ -1,0 +1,125 @@
+#include "app/limit_status.hpp"
+
+#include <fmt/format.h>
+
+#include "config/limit_tables.hpp"
+
+namespace steelyard {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t top_keys_max = 20;
+
+// Parts of a key are shown with a blank between them, and what no terminal should see as it is.
+std::string shown(const quota::TopKey& top) {
+  std::string text;
+  for (const char c : top.key) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == quota::KeyText::separator) {
+      text += ' ';
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      text += fmt::format("\\x{:02x}", byte);
+    } else {
+      text += c;
+    }
+  }
+  return top.cut ? text + "…" : text;
+}
+
+std::string_view name(quota::RedisMode mode) {
+  switch (mode) {
+    case quota::RedisMode::single: return "single";
+    case quota::RedisMode::sentinel: return "sentinel";
+    case quota::RedisMode::cluster: return "cluster";
+  }
+  return "unknown";
+}
+
+double milliseconds(Duration duration) { return static_cast<double>(duration / 1us) / 1000; }
+
+}  // namespace
+
+Json describe(const quota::Limit& limit, Instant now, TopKeysShown top_keys) {
+  const quota::LimitOptions& options = limit.options;
+  std::uint64_t passed = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t would_refuse = 0;
+  std::uint64_t exempt = 0;
+  std::uint64_t unreachable = 0;
+  std::uint64_t waited_us = 0;
+  for (const quota::LimitCounters& counters : *limit.memory.counters) {
+    passed += counters.passed.value();
+    refused += counters.refused.value();
+    would_refuse += counters.would_refuse.value();
+    exempt += counters.exempt.value();
+    unreachable += counters.unreachable.value();
+    waited_us += counters.waited_us.value();
+  }
+  Json key = Json::array();
+  for (const quota::KeyPart& part : options.key) key.push_back(config::KeyPartText{}.write(part));
+  Json described{{"name", options.name}, {"kind", limit::name(options.rule.kind)}, {"key", key}};
+  if (options.rule.kind == limit::Kind::concurrent) {
+    described["active_max"] = options.rule.count;
+  } else {
+    described["rate"] = config::RateText{}.write(options.rule);
+  }
+  described["store"] = options.store.empty() ? Json("memory") : Json(options.store);
+  described["dry_run"] = options.dry_run;
+  described["passed"] = passed;
+  described["refused"] = refused;
+  described["would_refuse"] = would_refuse;
+  described["exempt"] = exempt;
+  described["unreachable"] = unreachable;
+  if (options.rule.kind == limit::Kind::bandwidth) described["waited_seconds"] = static_cast<double>(waited_us) / 1e6;
+  described["keys"] = limit.memory.table->keys_estimate(options.rule, now);
+  described["keys_max"] = options.keys_max;
+  described["keys_evicted"] = limit.memory.table->evicted();
+  described["uncounted"] = limit.memory.table->uncounted();
+  if (limit.memory.leases) described["keys_leased"] = limit.memory.leases->keys_estimate(now);
+  if (top_keys == TopKeysShown::no) return described;
+  Json most = Json::array();
+  for (const quota::TopKey& top : limit.memory.refused_keys->top(top_keys_max)) {
+    most.push_back({{"key", shown(top)}, {"refused", top.count}, {"too_high_by_at_most", top.error}});
+  }
+  described["most_refused"] = most;
+  return described;
+}
+
+Json describe(const Site::Store& store) {
+  std::uint64_t asked = 0;
+  std::uint64_t timeouts = 0;
+  std::uint64_t errors = 0;
+  std::uint64_t not_asked = 0;
+  std::uint64_t connects = 0;
+  std::int64_t nodes = 0;
+  std::int64_t nodes_away = 0;
+  HistogramSnapshot round_trips;
+  for (const quota::RedisCounters& counters : *store.counters) {
+    asked += counters.asked.value();
+    timeouts += counters.timeouts.value();
+    errors += counters.errors.value();
+    not_asked += counters.unavailable.value();
+    connects += counters.connects.value();
+    nodes = std::max(nodes, counters.nodes.value());
+    nodes_away = std::max(nodes_away, counters.nodes_open.value());
+    round_trips.merge(counters.round_trips.snapshot());
+  }
+  return {{"name", store.name},
+          {"mode", name(store.options.mode)},
+          {"status", nodes_away == 0 ? "answers" : nodes_away < nodes ? "in part away" : "away"},
+          {"nodes", nodes},
+          {"nodes_away", nodes_away},
+          {"asked", asked},
+          {"timeouts", timeouts},
+          {"errors", errors},
+          {"not_asked", not_asked},
+          {"connects", connects},
+          {"round_trip_ms",
+           {{"average", milliseconds(round_trips.average())},
+            {"p50", milliseconds(round_trips.quantile(0.5))},
+            {"p99", milliseconds(round_trips.quantile(0.99))},
+            {"maximum", milliseconds(round_trips.maximum())}}}};
+}
+
+}  // namespace steelyard

@@ -1,0 +1,17 @@
+// What limits and their stores have counted, as JSON for people and programs: the status page, the admin API. From any thread.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+
+#include "base/time.hpp"
+#include "proxy/site.hpp"
+
+namespace steelyard {
+
+enum class TopKeysShown : bool { no, yes };
+
+nlohmann::ordered_json describe(const quota::Limit& limit, Instant now, TopKeysShown top_keys);
+nlohmann::ordered_json describe(const Site::Store& store);
+
+}  // namespace steelyard
