@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "config/limit_tables.hpp"
+#include "quota/key.hpp"
 
 namespace steelyard {
 namespace {
@@ -18,6 +19,8 @@ std::string shown(const quota::TopKey& top) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == quota::KeyText::separator) {
       text += ' ';
+    } else if (c == quota::KeyText::instead) {
+      continue;
     } else if (byte < 0x20 || byte >= 0x7f) {
       text += fmt::format("\\x{:02x}", byte);
     } else {
@@ -107,7 +110,9 @@ Json describe(const Site::Store& store) {
   }
   return {{"name", store.name},
           {"mode", name(store.options.mode)},
-          {"status", nodes_away == 0 ? "answers" : nodes_away < nodes ? "in part away" : "away"},
+          {"status", nodes_away == 0      ? "answers"
+                     : nodes_away < nodes ? "in part away"
+                                          : "away"},
           {"nodes", nodes},
           {"nodes_away", nodes_away},
           {"asked", asked},

@@ -9,7 +9,6 @@
 #include "app/resolve.hpp"
 #include "base/ascii.hpp"
 
-
 namespace steelyard {
 namespace {
 

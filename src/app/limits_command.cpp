@@ -17,7 +17,8 @@ std::uint64_t count_of(const AdminJson& json, std::string_view key) {
 // What was set about it, in the words of the file.
 std::string rule_of(const AdminJson& limit) {
   const std::string kind = text_of(limit, "kind");
-  return limit.contains("active_max") ? fmt::format("{} at once", count_of(limit, "active_max")) : fmt::format("{} {}", text_of(limit, "rate"), kind);
+  return limit.contains("active_max") ? fmt::format("{} at once", count_of(limit, "active_max"))
+                                      : fmt::format("{} {}", text_of(limit, "rate"), kind);
 }
 
 void print_limits(const AdminJson& shown) {

@@ -153,7 +153,8 @@ std::expected<Service::Prepared, std::string> Service::prepare(Options options) 
   if (!stores) return refuse(stores.error());
   auto listeners = listeners_.prepare(options.listeners);
   if (!listeners) return refuse(listeners.error());
-  return Prepared{std::move(options), std::move(*listeners), std::move(*admin), std::move(*tokens), std::move(keys->keys), std::move(*stores)};
+  return Prepared{std::move(options), std::move(*listeners), std::move(*admin),
+                  std::move(*tokens), std::move(keys->keys), std::move(*stores)};
 }
 
 std::expected<Service::PacketTokens, std::string> Service::packet_tokens(const Options& options) {

@@ -53,7 +53,8 @@ Section<quota::StoreOptions::Tls> tls_table() {
               key<Tls>("key_file", SY_AT(.key_file), file, "Its private key, PEM.", "none"),
               key<Tls>("server_name", SY_AT(.server_name), NonEmpty<Text>{{"a host name", check_host_name}},
                        "That must be in the server's certificate.", "the host of `url`"),
-              key<Tls>("verify", SY_AT(.verify), verify, "Whether the server has to show who it is; none: only where nobody else can be there."),
+              key<Tls>("verify", SY_AT(.verify), verify,
+                       "Whether the server has to show who it is; none: only where nobody else can be there."),
           }};
 }
 
@@ -198,8 +199,9 @@ void RedisUrl::read(const Node& node, Value& value, Reading& reading) const {
     const std::string_view user = rest.substr(0, at);
     if (user.find(':') != std::string_view::npos) {
       // Not shown again: a message may go anywhere.
-      reading.problem(node, "found a URL with a password in it, which everybody reads who may read this file; put it into a file, and name "
-                            "that by password_file");
+      reading.problem(node,
+                      "found a URL with a password in it, which everybody reads who may read this file; put it into a file, and name "
+                      "that by password_file");
       return;
     }
     value.redis.login.username = user;
@@ -267,8 +269,8 @@ Section<LimitOptions> limit_table() {
                             "client's address."),
           key<LimitOptions>("kind", SY_AT(.rule.kind), kind, "How is counted."),
           only_with(in_time, key<LimitOptions>("rate", SY_AT(.rule), RateText{}, "How many in what time.", "**required**")),
-          only_with(saving, key<LimitOptions>("burst", SY_AT(.rule), BurstText{},
-                                              "How much of what was not used is saved up.", "the number of `rate`")),
+          only_with(saving, key<LimitOptions>("burst", SY_AT(.rule), BurstText{}, "How much of what was not used is saved up.",
+                                              "the number of `rate`")),
           only_with(at_once, key<LimitOptions>("active_max", SY_AT(.rule.count), Count<std::uint64_t>{1, 10'000'000},
                                                "Exchanges under way at once.", "**required**")),
           key<LimitOptions>("ipv4_prefix", SY_AT(.ipv4_prefix), Count<std::uint8_t>{8, 32},
@@ -276,12 +278,13 @@ Section<LimitOptions> limit_table() {
           key<LimitOptions>("ipv6_prefix", SY_AT(.ipv6_prefix), Count<std::uint8_t>{16, 128},
                             "The same of IPv6 addresses; one household has a /64 or more."),
           key<LimitOptions>("exempt", SY_AT(.exempt), networks, "Clients that are not counted."),
-          only_with(refusing, key<LimitOptions>("dry_run", SY_AT(.dry_run), Switch{}, "Count and refuse nothing; metrics say what it would "
-                                                                                      "have refused.")),
+          only_with(refusing, key<LimitOptions>("dry_run", SY_AT(.dry_run), Switch{},
+                                                "Count and refuse nothing; metrics say what it would "
+                                                "have refused.")),
           only_with(refusing, key<LimitOptions>("body", SY_AT(.body), Text{"a text of up to 1024 bytes", check_limit_body},
                                                 "What who is refused with 429 reads; JSON where it begins with { or [.")),
-          only_with(refusing, key<LimitOptions>("fields", SY_AT(.fields), fields,
-                                                "Which answers have the fields RateLimit and RateLimit-Policy.")),
+          only_with(refusing,
+                    key<LimitOptions>("fields", SY_AT(.fields), fields, "Which answers have the fields RateLimit and RateLimit-Policy.")),
           key<LimitOptions>("keys_max", SY_AT(.keys_max), count(1'000, 100'000'000),
                             "So many are counted at once in memory, 32 bytes each; of more, those that would be over first are forgotten."),
           key<LimitOptions>("store", SY_AT(.store), NonEmpty<Text>{{"the name of a store", check_name}},
@@ -302,24 +305,24 @@ Section<quota::StoreOptions> store_table() {
   const Choice<WhenUnreachable> unreachable{
       {{"local", WhenUnreachable::local}, {"allow", WhenUnreachable::allow}, {"refuse", WhenUnreachable::refuse}}};
   const Condition<Store> sentinels{"mode", "sentinel", [](const Store& store) { return store.redis.mode == RedisMode::sentinel; }};
-  return {
-      "a map with the keys of a store",
-      {
-          required<Store>("url", SY_AT(), RedisUrl{},
-                          "Where Redis is, or the Sentinels, or some nodes of a cluster: several hosts stand between commas."),
-          key<Store>("mode", SY_AT(.redis.mode), mode, "What is there."),
-          only_with(sentinels, key<Store>("master", SY_AT(.redis.master_name), NonEmpty<Text>{{"a name", check_name}},
-                                          "The name by which the Sentinels know the master.", "**required**")),
-          key<Store>("password_file", SY_AT(.password_file), file, "A file with the password in its first line.", "none"),
-          only_with(sentinels, key<Store>("sentinel_password_file", SY_AT(.sentinel_password_file), file, "The same for the Sentinels.", "none")),
-          key<Store>("tls", SY_AT(.tls), tls_table(), "How TLS is spoken, where the URL begins with rediss://."),
-          key<Store>("prefix", SY_AT(.redis.prefix), Text{"a text of up to 64 characters", check_route_name}, "Of all keys there."),
-          key<Store>("timeout", SY_AT(.redis.timeout), Span{1ms, 10s}, "How long a request waits for an answer at most."),
-          key<Store>("connect_timeout", SY_AT(.redis.connect_timeout), Span{1ms, 1min}, "To connect, TLS and login included."),
-          key<Store>("when_unreachable", SY_AT(.when_unreachable), unreachable,
-                     "What becomes of requests meanwhile: they are counted in this process's memory, pass, or are refused with 503."),
-      },
-      check_store};
+  return {"a map with the keys of a store",
+          {
+              required<Store>("url", SY_AT(), RedisUrl{},
+                              "Where Redis is, or the Sentinels, or some nodes of a cluster: several hosts stand between commas."),
+              key<Store>("mode", SY_AT(.redis.mode), mode, "What is there."),
+              only_with(sentinels, key<Store>("master", SY_AT(.redis.master_name), NonEmpty<Text>{{"a name", check_name}},
+                                              "The name by which the Sentinels know the master.", "**required**")),
+              key<Store>("password_file", SY_AT(.password_file), file, "A file with the password in its first line.", "none"),
+              only_with(sentinels,
+                        key<Store>("sentinel_password_file", SY_AT(.sentinel_password_file), file, "The same for the Sentinels.", "none")),
+              key<Store>("tls", SY_AT(.tls), tls_table(), "How TLS is spoken, where the URL begins with rediss://."),
+              key<Store>("prefix", SY_AT(.redis.prefix), Text{"a text of up to 64 characters", check_route_name}, "Of all keys there."),
+              key<Store>("timeout", SY_AT(.redis.timeout), Span{1ms, 10s}, "How long a request waits for an answer at most."),
+              key<Store>("connect_timeout", SY_AT(.redis.connect_timeout), Span{1ms, 1min}, "To connect, TLS and login included."),
+              key<Store>("when_unreachable", SY_AT(.when_unreachable), unreachable,
+                         "What becomes of requests meanwhile: they are counted in this process's memory, pass, or are refused with 503."),
+          },
+          check_store};
 }
 
 }  // namespace steelyard::config

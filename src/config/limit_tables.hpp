@@ -32,7 +32,9 @@ struct BurstText {
   using Value = limit::Rule;
   void read(const Node& node, Value& value, Reading& reading) const;
   Json write(const Value& value) const;
-  Json schema() const { return {{"anyOf", {{{"type", "integer"}, {"minimum", 1}}, text_schema(R"(^[0-9]+(\.[0-9]+)?(KiB|MiB|GiB|kB|MB|GB)?$)")}}}; }
+  Json schema() const {
+    return {{"anyOf", {{{"type", "integer"}, {"minimum", 1}}, text_schema(R"(^[0-9]+(\.[0-9]+)?(KiB|MiB|GiB|kB|MB|GB)?$)")}}};
+  }
   std::string words() const { return "a whole number of at least 1; of bandwidth a size such as 10MiB"; }
 };
 

@@ -304,9 +304,10 @@ class LimitNames {
       if (limit != options_.limits.end()) {
         check_policy(*node, *limit, pool);
       } else if (names_.empty()) {
-        reading_.problem(*node, fmt::format("found the limit {}, but there are no limits; add \"limits: {{{}: {{rate: 100/1m}}}}\" at the top "
-                                            "level",
-                                            quote(name), name));
+        reading_.problem(*node,
+                         fmt::format("found the limit {}, but there are no limits; add \"limits: {{{}: {{rate: 100/1m}}}}\" at the top "
+                                     "level",
+                                     quote(name), name));
       } else {
         reading_.problem(*node, fmt::format("found the limit {}, which does not exist; allowed is {}{}", quote(name), any_of(names_),
                                             did_you_mean(name, names_)));
@@ -317,16 +318,17 @@ class LimitNames {
 
  private:
   void check_policy(const Node& node, const quota::LimitOptions& limit, const PoolOptions* pool) {
-    const bool by_policy = std::ranges::any_of(
-        limit.key, [](const quota::KeyPart& part) { return part.source == quota::KeyPart::Source::policy; });
+    const bool by_policy =
+        std::ranges::any_of(limit.key, [](const quota::KeyPart& part) { return part.source == quota::KeyPart::Source::policy; });
     if (!by_policy || pool == nullptr) return;
     if (!pool->policy) {
       reading_.warn(node, fmt::format("the limit {} counts by policy, but the pool {} has none, so it counts by client", quote(limit.name),
                                       quote(pool->name)));
     } else if (pool->policy->from.kind == policy::SourceOptions::Kind::json) {
-      reading_.problem(node, fmt::format("found the limit {}, which counts by policy, but requests for the pool {} name theirs in the body, "
-                                         "which has not been read when limits are asked; name it in a field, or count by something else",
-                                         quote(limit.name), quote(pool->name)));
+      reading_.problem(node,
+                       fmt::format("found the limit {}, which counts by policy, but requests for the pool {} name theirs in the body, "
+                                   "which has not been read when limits are asked; name it in a field, or count by something else",
+                                   quote(limit.name), quote(pool->name)));
     }
   }
 
@@ -346,8 +348,9 @@ void check_limit_stores(const Node& root, const Options& options, const LimitNam
     const Entry& entry = limits->entries[i];
     const Reading::Step step(reading, limit.name);
     if (!names.used(limit.name)) {
-      reading.warn(entry.key, fmt::format("nothing names this limit, so it limits nothing: add \"limits: {}\" to a listener, a route or a pool",
-                                          limit.name));
+      reading.warn(
+          entry.key,
+          fmt::format("nothing names this limit, so it limits nothing: add \"limits: {}\" to a listener, a route or a pool", limit.name));
     }
     const Node* const store = entry.value.find("store");
     if (store == nullptr || limit.store.empty() || std::ranges::find(stores, limit.store) != stores.end()) continue;

@@ -48,8 +48,8 @@ void write_fields(std::string& out, const Counting& counting, FieldsOn least) {
     const bool shown = options.fields == FieldsOn::always || options.fields == least;
     if (!shown || options.rule.kind == Kind::bandwidth || one.state == State::open || one.state == State::ask || options.dry_run) continue;
     const char* const comma = policies.empty() ? "" : ", ";
-    const std::string window = options.rule.kind == Kind::concurrent ? ";qu=\"concurrent-requests\""
-                                                                     : fmt::format(";w={}", whole_seconds(options.rule.period));
+    const std::string window =
+        options.rule.kind == Kind::concurrent ? ";qu=\"concurrent-requests\"" : fmt::format(";w={}", whole_seconds(options.rule.period));
     policies += fmt::format("{}\"{}\";q={}{}", comma, options.name, options.rule.count, window);
     rest += fmt::format("{}\"{}\";r={};t={}", comma, options.name, one.verdict.remaining, whole_seconds(one.verdict.reset));
   }
@@ -134,13 +134,15 @@ void HttpProxy::count_here(Counting& counting, Counting::One& one) {
 }
 
 // What has no such field, cookie, parameter or policy counts by its client.
-void HttpProxy::write_key(Trip& trip, const quota::Limit& limit, quota::KeyText& key) {
+void HttpProxy::write_key(Trip& trip, const quota::Limit& limit, quota::KeyText& key, KeyFor whom) {
   Exchange& exchange = trip.exchange;
   const http::RequestHead& head = exchange.head();
   const std::string_view path = trip.path.empty() ? head.path : trip.path.view();
   std::string memory;
   for (const KeyPart& part : limit.options.key) {
     std::optional<std::string_view> value;
+    const bool secret =
+        part.source == KeyPart::Source::header || part.source == KeyPart::Source::cookie || part.source == KeyPart::Source::query;
     switch (part.source) {
       case KeyPart::Source::client: break;
       case KeyPart::Source::path: value = path; break;
@@ -158,10 +160,13 @@ void HttpProxy::write_key(Trip& trip, const quota::Limit& limit, quota::KeyText&
         }
         break;
     }
-    if (value) {
+    if (value && secret && whom == KeyFor::people) {
+      key.add_veiled(*value);
+    } else if (value) {
       key.add(*value);
     } else {
-      key.add(client_behind(trip.site().forwarded, head.fields, exchange.client.ip), limit.options);
+      const IpAddress client = client_behind(trip.site().forwarded, head.fields, exchange.client.ip);
+      part.source == KeyPart::Source::client ? key.add(client, limit.options) : key.add_instead(client, limit.options);
     }
   }
 }
@@ -248,7 +253,7 @@ Task<void> HttpProxy::refuse_over_limit(Trip& trip, const Counting& counting) {
   const quota::Limit& limit = *counting.refused_by->limit;
   limit.counters(views_.worker()).refused.add();
   quota::KeyText key;
-  write_key(trip, limit, key);
+  write_key(trip, limit, key, KeyFor::people);
   limit.memory.refused_keys->add(key.view(), counting.refused_by->hash);
   if (message_enabled(LogLevel::debug)) {
     log_message(LogLevel::debug, "request {}: the limit {} refuses {}", trip.request_id, limit.options.name, key.view());
@@ -264,12 +269,13 @@ Task<void> HttpProxy::refuse_over_limit(Trip& trip, const Counting& counting) {
   std::string fields;
   write_fields(fields, counting, FieldsOn::refused);
   HeadBuilder out(scratch_.head());
-  trip.response_bytes = write_over_limit(out, {.limit = limit.options,
-                                               .retry_after_s = std::max<std::uint64_t>(whole_seconds(counting.refused_by->verdict.retry_after), 1),
-                                               .fields = fields,
-                                               .exchange = exchange,
-                                               .request_id = trip.request_id,
-                                               .date = date()});
+  trip.response_bytes =
+      write_over_limit(out, {.limit = limit.options,
+                             .retry_after_s = std::max<std::uint64_t>(whole_seconds(counting.refused_by->verdict.retry_after), 1),
+                             .fields = fields,
+                             .exchange = exchange,
+                             .request_id = trip.request_id,
+                             .date = date()});
   trip.status = 429;
   trip.outcome = Outcome::refused;
   trip.failure = "over a limit on requests";

@@ -167,7 +167,8 @@ class HttpProxy final : public ExchangeHandler {
   Task<void> ask_stores(Trip& trip, Counting& counting);
   void take_answer(Counting& counting, Counting::One& one, const std::expected<quota::Grant, quota::Unavailable>& answer);
   static void give_back_stored(Trip& trip, const Counting& counting);
-  static void write_key(Trip& trip, const quota::Limit& limit, quota::KeyText& key);
+  enum class KeyFor : std::uint8_t { counting, people };
+  static void write_key(Trip& trip, const quota::Limit& limit, quota::KeyText& key, KeyFor whom = KeyFor::counting);
   void keep_for_later(Trip& trip, const Counting& counting);
   Task<void> refuse_over_limit(Trip& trip, const Counting& counting);
 

@@ -50,7 +50,8 @@ std::uint32_t Site::add_limits(const std::vector<std::string>& names, const std:
   LimitList list;
   for (const auto* const group : {&names, &more}) {
     for (const std::string& name : *group) {
-      const auto limit = std::ranges::find(limits, name, [](const auto& candidate) -> const std::string& { return candidate->options.name; });
+      const auto limit =
+          std::ranges::find(limits, name, [](const auto& candidate) -> const std::string& { return candidate->options.name; });
       SY_ASSERT(limit != limits.end());  // the configuration was checked
       if (std::ranges::find(list, limit->get()) == list.end()) list.push_back(limit->get());
     }

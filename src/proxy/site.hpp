@@ -10,10 +10,10 @@
 
 #include "decide/route/router.hpp"
 #include "decide/token/key_set.hpp"
-#include "quota/limit.hpp"
-#include "quota/redis/store.hpp"
 #include "proxy/options.hpp"
 #include "proxy/used_tokens.hpp"
+#include "quota/limit.hpp"
+#include "quota/redis/store.hpp"
 #include "session/options.hpp"
 #include "upstream/pool.hpp"
 

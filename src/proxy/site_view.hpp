@@ -25,7 +25,7 @@ struct SiteView {
     PoolView view;
   };
   std::shared_ptr<const Site> site;
-  std::vector<std::shared_ptr<PoolInView>> pools;  // in the Site's order
+  std::vector<std::shared_ptr<PoolInView>> pools;          // in the Site's order
   std::vector<std::shared_ptr<quota::RedisStore>> stores;  // likewise
   std::uint32_t users = 1;
 };

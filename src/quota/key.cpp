@@ -9,7 +9,7 @@
 namespace steelyard::quota {
 namespace {
 
-constexpr std::size_t digest_bytes = 16;                                                    // of 32: nobody finds two values alike in these
+constexpr std::size_t digest_bytes = 16;                                            // of 32: nobody finds two values alike in these
 constexpr std::size_t kept_bytes = KeyText::part_bytes_max - 2 * digest_bytes - 1;  // of the value itself, for people
 
 }  // namespace
@@ -32,6 +32,23 @@ void KeyText::add(std::string_view value) {
     const char pair[2]{digits[digest[i] >> 4U], digits[digest[i] & 0xfU]};
     put({pair, 2});
   }
+}
+
+// Nobody else's value looks like this.
+void KeyText::add_instead(const IpAddress& client, const LimitOptions& options) {
+  const std::size_t before = size_;
+  add(client, options);
+  const std::size_t at = before == 0 ? 0 : before + 1;
+  std::memmove(text_.data() + at + 1, text_.data() + at, size_ - at);
+  text_[at] = instead;
+  ++size_;
+}
+
+void KeyText::add_veiled(std::string_view value) {
+  constexpr std::size_t shown_bytes = 4;
+  if (size_ != 0) put({&separator, 1});
+  put(value.substr(0, shown_bytes));
+  if (value.size() > shown_bytes) put("...");
 }
 
 void KeyText::add(const IpAddress& client, const LimitOptions& options) {

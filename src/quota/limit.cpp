@@ -37,7 +37,8 @@ std::vector<std::shared_ptr<const Limit>> LimitBook::configure(const std::vector
   std::map<std::string, Known> next;
   for (const LimitOptions& options : limits) {
     const auto known = known_.find(options.name);
-    auto limit = std::make_shared<Limit>(Limit{.options = options, .memory = memory_for(options, known == known_.end() ? nullptr : &known->second)});
+    auto limit =
+        std::make_shared<Limit>(Limit{.options = options, .memory = memory_for(options, known == known_.end() ? nullptr : &known->second)});
     if (const auto store = std::ranges::find(stores, options.store, &StoreOptions::name); store != stores.end()) {
       limit->store = static_cast<std::size_t>(store - stores.begin());
       limit->when_unreachable = store->when_unreachable;

@@ -34,7 +34,7 @@ class Exchange {
   std::string_view authority;
   std::string_view path;
   std::string_view user_agent;
-  bool wants_json = false;    // by Accept: for answers that the proxy makes itself
+  bool wants_json = false;     // by Accept: for answers that the proxy makes itself
   std::uint32_t listener = 0;  // by which it came, as the Frontend numbers them
   bool status_pages = false;   // whether the listener answers /__health__ and its like itself
 

@@ -18,6 +18,7 @@ struct ClientOptions {
   std::string certificate_file{};  // our own with its chain, PEM, where servers want one; "": none
   std::string key_file{};          // its private key, PEM
   std::string server_name{};       // that must be in the server's certificate, and is asked for (SNI); "": its IP address must be
+  friend bool operator==(const ClientOptions&, const ClientOptions&) = default;
 };
 
 }  // namespace steelyard::tls

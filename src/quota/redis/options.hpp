@@ -24,6 +24,7 @@ enum class RedisMode : std::uint8_t {
 struct RedisLogin {
   std::string username{};
   std::string password{};
+  friend bool operator==(const RedisLogin&, const RedisLogin&) = default;
 };
 
 struct RedisOptions {
@@ -49,6 +50,8 @@ struct RedisOptions {
   std::size_t reply_bytes_max = 1024 * 1024;  // of one reply; the largest that is asked for is a Cluster's table of slots
   std::uint32_t nodes_max = 256;              // of a Cluster, known to one worker
   std::size_t key_bytes_max = 200;            // a longer one is replaced by its SHA-256
+
+  friend bool operator==(const RedisOptions&, const RedisOptions&) = default;
 };
 
 }  // namespace steelyard::quota
