@@ -1,24 +1,15 @@
 // What a request is counted by, and what its client is told when it is over a limit. The limits are asked by LimitGate.
 #include <string>
 
-#include "base/ascii.hpp"
 #include "decide/policy/demand.hpp"
 #include "proxy/forwarded.hpp"
 #include "proxy/http_proxy.hpp"
 #include "proxy/limit_gate.hpp"
-#include "wire/http/cookie.hpp"
 
 namespace steelyard {
 namespace {
 
 using quota::KeyPart;
-
-std::optional<std::string_view> find_field(const http::Fields& fields, std::string_view name) {
-  for (const http::Field& field : fields.all()) {
-    if (equals_ignoring_case(field.name, name)) return field.value;
-  }
-  return std::nullopt;
-}
 
 }  // namespace
 
@@ -34,10 +25,7 @@ class HttpProxy::Counted final : public LimitSubject {
       case KeyPart::Source::client: break;
       case KeyPart::Source::path: return path(head);
       case KeyPart::Source::method: return head.method_text;
-      case KeyPart::Source::host: return head.authority;
-      case KeyPart::Source::header: return find_field(head.fields, part.name);
-      case KeyPart::Source::cookie: return http::find_cookie(head.fields, part.name);
-      case KeyPart::Source::query: return http::find_parameter(head.query, part.name);
+      case KeyPart::Source::value: return read(part.from, head);
       case KeyPart::Source::policy: return policy(head);
     }
     return std::nullopt;
@@ -50,10 +38,13 @@ class HttpProxy::Counted final : public LimitSubject {
     if (trip_.pool == nullptr || !trip_.pool->options().policy) return std::nullopt;
     const policy::PolicyOptions& policy = *trip_.pool->options().policy;
     if (policy.from.kind == policy::SourceOptions::Kind::json) return std::nullopt;  // the body has not been read
-    const policy::Reading reading = policy::read_head(policy.from, head, path(head), memory_);
-    if (reading.kind == policy::Reading::Kind::found) return reading.value;
-    if (reading.kind == policy::Reading::Kind::ambiguous || policy.value_if_absent.empty()) return std::nullopt;
-    return policy.value_if_absent;
+    const auto demanded = read(policy.from, head);
+    return demanded || policy.value_if_absent.empty() ? demanded : std::string_view(policy.value_if_absent);
+  }
+
+  std::optional<std::string_view> read(const policy::SourceOptions& from, const http::RequestHead& head) {
+    const policy::Reading reading = policy::read_head(from, head, path(head), memory_);
+    return reading.kind == policy::Reading::Kind::found ? std::optional(reading.value) : std::nullopt;
   }
 
   Trip& trip_;

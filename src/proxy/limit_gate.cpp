@@ -17,8 +17,10 @@ using quota::KeyPart;
 std::uint64_t whole_seconds(Duration duration) { return static_cast<std::uint64_t>((duration + 1s - 1ns) / 1s); }
 
 // Values that people should not see in full.
-bool may_be_secret(KeyPart::Source source) {
-  return source == KeyPart::Source::header || source == KeyPart::Source::cookie || source == KeyPart::Source::query;
+bool may_be_secret(const KeyPart& part) {
+  using Kind = policy::SourceOptions::Kind;
+  const Kind kind = part.from.kind;
+  return part.source == KeyPart::Source::value && (kind == Kind::header || kind == Kind::cookie || kind == Kind::query);
 }
 
 }  // namespace
@@ -89,7 +91,7 @@ void LimitGate::write_key(const quota::Limit& limit, quota::KeyText& key, KeyFor
       key.add(subject_.client(), limit.options);
     } else if (const auto value = subject_.value(part); !value) {
       key.add_instead(subject_.client(), limit.options);
-    } else if (whom == KeyFor::people && may_be_secret(part.source)) {
+    } else if (whom == KeyFor::people && may_be_secret(part)) {
       key.add_veiled(*value);
     } else {
       key.add(*value);
@@ -197,7 +199,9 @@ std::string LimitGate::fields(FieldsOn on) const {
     const std::string window =
         options.rule.kind == Kind::concurrent ? ";qu=\"concurrent-requests\"" : fmt::format(";w={}", whole_seconds(options.rule.period));
     policies += fmt::format("{}\"{}\";q={}{}", comma, options.name, options.rule.count, window);
-    rest += fmt::format("{}\"{}\";r={};t={}", comma, options.name, one.verdict.remaining, whole_seconds(one.verdict.reset));
+    // What was taken for a request that another limit refuses has been given back.
+    const std::uint64_t remaining = one.verdict.remaining + (refused_ != nullptr && &one != refused_ ? 1 : 0);
+    rest += fmt::format("{}\"{}\";r={};t={}", comma, options.name, remaining, whole_seconds(one.verdict.reset));
   }
   return policies.empty() ? "" : fmt::format("RateLimit-Policy: {}\r\nRateLimit: {}\r\n", policies, rest);
 }
