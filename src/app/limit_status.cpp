@@ -21,6 +21,8 @@ std::string shown(const quota::TopKey& top) {
       text += ' ';
     } else if (c == quota::KeyText::instead) {
       continue;
+    } else if (c == quota::KeyText::hashed) {
+      text += '~';
     } else if (byte < 0x20 || byte >= 0x7f) {
       text += fmt::format("\\x{:02x}", byte);
     } else {

@@ -8,6 +8,7 @@
 
 #include "app/resolve.hpp"
 #include "base/ascii.hpp"
+#include "tls/client.hpp"
 
 namespace steelyard {
 namespace {
@@ -57,7 +58,9 @@ std::expected<Site::Store, std::string> LimitStores::prepare(const quota::StoreO
   const auto known = std::ranges::find(in_use_, store.name, &Site::Store::name);
   if (known != in_use_.end() && known->options == store.options) return *known;
   if (store.options.tls) {
-    return std::unexpected("TLS");
+    auto context = tls::ClientContext::make(*store.options.tls);
+    if (!context) return std::unexpected(context.error());
+    store.tls = std::move(*context);
   }
   store.counters = known != in_use_.end() ? known->counters : std::make_shared<std::vector<quota::RedisCounters>>(worker_count_);
   store.version = ++version_;

@@ -193,9 +193,12 @@ void Service::apply(Prepared& prepared) {
   site->limit_by(limit_book_.configure(options.limits, options.stores), options.pools);
   site->status_page = [this](std::string_view path) { return status_page(*this, path); };
   for (const Listeners::Open& listener : prepared.listeners.open) {
-    site->limit_listener(listener.id, listener.options.limits);
-    if (listener.options.protocol != Protocol::packet) continue;
+    if (listener.options.protocol != Protocol::packet) {
+      site->limit_listener(listener.id, listener.options.limits, {});
+      continue;
+    }
     const auto pool = std::ranges::find(options.pools, listener.options.packet.pool, &PoolOptions::name);
+    site->limit_listener(listener.id, listener.options.limits, pool->limits);
     site->packet_listeners.push_back({listener.id, static_cast<std::size_t>(pool - options.pools.begin()), listener.options.packet});
   }
   packet_tokens_ = std::move(prepared.packet_tokens);

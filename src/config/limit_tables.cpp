@@ -12,27 +12,26 @@ using quota::LimitOptions;
 using quota::RedisOptions;
 using Source = quota::KeyPart::Source;
 
+using From = policy::SourceOptions::Kind;
+
 struct NamedSource {
   std::string word;
-  Source source;
+  From from;
   Text name;  // of what
 };
 
 const std::vector<NamedSource>& named_sources() {
   static const std::vector<NamedSource> sources{
-      {"header", Source::header, {"the name of a header field, such as \"header:X-Api-Key\"", check_field_name}},
-      {"cookie", Source::cookie, {"the name of a cookie, such as \"cookie:session\"", check_cookie_name}},
-      {"query", Source::query, {"the name of a query parameter, such as \"query:key\"", check_query_name}},
+      {"header", From::header, {"the name of a header field, such as \"header:X-Api-Key\"", check_field_name}},
+      {"cookie", From::cookie, {"the name of a cookie, such as \"cookie:session\"", check_cookie_name}},
+      {"query", From::query, {"the name of a query parameter, such as \"query:key\"", check_decoded_query_name}},
   };
   return sources;
 }
 
 const std::vector<std::pair<std::string, Source>>& plain_sources() {
-  static const std::vector<std::pair<std::string, Source>> sources{{"client_ip", Source::client},
-                                                                   {"path", Source::path},
-                                                                   {"method", Source::method},
-                                                                   {"host", Source::host},
-                                                                   {"policy", Source::policy}};
+  static const std::vector<std::pair<std::string, Source>> sources{
+      {"client_ip", Source::client}, {"path", Source::path}, {"method", Source::method}, {"policy", Source::policy}};
   return sources;
 }
 
@@ -116,7 +115,11 @@ void KeyPartText::read(const Node& node, Value& value, Reading& reading) const {
   if (!read_scalar(node, Quotes::allowed, words(), reading)) return;
   for (const auto& [word, source] : plain_sources()) {
     if (word != node.text) continue;
-    value = {source, ""};
+    value = {source, {}};
+    return;
+  }
+  if (node.text == "host") {
+    value = {Source::value, {.kind = From::host}};
     return;
   }
   const std::size_t colon = std::min(node.text.find(':'), node.text.size());
@@ -129,7 +132,7 @@ void KeyPartText::read(const Node& node, Value& value, Reading& reading) const {
       reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), why, known.name.words()));
       return;
     }
-    value = {known.source, name};
+    value = {Source::value, {.kind = known.from, .name = name}};
     return;
   }
   const std::vector<std::string> all{"client_ip", "path", "method", "host", "policy", "header", "cookie", "query"};
@@ -138,8 +141,9 @@ void KeyPartText::read(const Node& node, Value& value, Reading& reading) const {
 
 Json KeyPartText::write(const Value& value) const {
   for (const NamedSource& known : named_sources()) {
-    if (known.source == value.source) return known.word + ":" + value.name;
+    if (value.source == Source::value && known.from == value.from.kind) return known.word + ":" + value.from.name;
   }
+  if (value.source == Source::value) return "host";
   for (const auto& [word, source] : plain_sources()) {
     if (source == value.source) return word;
   }

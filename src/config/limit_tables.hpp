@@ -54,4 +54,7 @@ Section<quota::StoreOptions> store_table();
 // The limits that a listener, a route or a pool names.
 NonEmpty<List<Text>> limit_names();
 
+// Of the whole file: every limit and store that is named must be there, and be one that can count what it is to count.
+void check_limits(const Node& root, const Options& options, Reading& reading);
+
 }  // namespace steelyard::config

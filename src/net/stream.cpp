@@ -14,7 +14,9 @@ void Stream::deliver(Events events) {
   Readiness::Wait* reader = readable_ ? std::exchange(reader_, nullptr) : nullptr;
   Readiness::Wait* writer = writable_ ? std::exchange(writer_, nullptr) : nullptr;
   if (reader == nullptr && writer == nullptr) {
-    if (observer_ != nullptr && (events.readable || events.peer_ended || events.broken)) observer_->on_unawaited_event(*this);
+    if (observer_ == nullptr) return;
+    if (events.readable || events.peer_ended || events.broken) return observer_->on_unawaited_event(*this);
+    if (events.writable) observer_->on_unawaited_room(*this);
     return;
   }
   // What the first one does may end the other's wait, so the other goes through the ready list.

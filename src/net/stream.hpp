@@ -20,10 +20,12 @@ namespace steelyard {
 class Stream;
 
 // Told of events that nobody waits for: a client that goes away while its answer is being made, a server that closes a pooled
-// connection.
+// connection. What lies between a stream and its user, as TLS does, waits for nothing and lives by these alone.
 class StreamObserver {
  public:
   virtual void on_unawaited_event(Stream& stream) = 0;
+  // It is worth trying to write, and nothing else has happened.
+  virtual void on_unawaited_room(Stream& /*stream*/) {}
 
  protected:
   ~StreamObserver() = default;

@@ -89,10 +89,8 @@ IpAddress follow_back(const ForwardedOptions& options, const http::Fields& recei
 
 IpAddress client_behind(const ForwardedOptions& options, const http::Fields& received, const IpAddress& peer) {
   if (options.trusted_proxies.empty() || trust_in(options, peer) == Trust::no) return peer;
-  const bool rfc7239_first = options.style == ForwardedStyle::forwarded;
-  const FieldName first = rfc7239_first ? FieldName::forwarded : FieldName::x_forwarded_for;
-  const FieldName second = rfc7239_first ? FieldName::x_forwarded_for : FieldName::forwarded;
-  return follow_back(options, received, received.find(first) != nullptr ? first : second, peer);
+  const bool rfc7239 = options.style == ForwardedStyle::forwarded;
+  return follow_back(options, received, rfc7239 ? FieldName::forwarded : FieldName::x_forwarded_for, peer);
 }
 
 Trust trust_in(const ForwardedOptions& options, const IpAddress& peer) {

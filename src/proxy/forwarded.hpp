@@ -17,7 +17,8 @@ enum class Trust : bool { no, yes };
 [[nodiscard]] Trust trust_in(const ForwardedOptions& options, const IpAddress& peer);
 
 // Who sent the request, as far as that is known: the peer or, where that is trusted, the last one of those whom it and other trusted
-// proxies name that is not one of them. A name that is no address ends the way back.
+// proxies name that is not one of them. They do so in the field that `style` names (X-Forwarded-For but for `forwarded`): another one
+// may be the client's own, passed on by proxies that do not know it. What is no address ends the way back.
 [[nodiscard]] IpAddress client_behind(const ForwardedOptions& options, const http::Fields& received, const IpAddress& peer);
 
 // Whether a received field must not go on as it is: write_forwarded() writes it anew, or only a trusted peer may send it. Names that

@@ -10,7 +10,6 @@
 
 #include "base/prng.hpp"
 #include "observe/access_channel.hpp"
-#include "decide/limit/rule.hpp"
 #include "observe/metrics.hpp"
 #include "proxy/error_response.hpp"
 #include "proxy/head_writers.hpp"
@@ -25,6 +24,8 @@
 #include "wire/http/date.hpp"
 
 namespace steelyard {
+
+class LimitGate;
 
 // An exchange under way, for people.
 struct ExchangeView {
@@ -160,17 +161,10 @@ class HttpProxy final : public ExchangeHandler {
   Task<void> answer_status_page(Trip& trip);
 
   // How many requests may come (http_limit.cpp).
+  class Counted;
   [[nodiscard]] static bool is_limited(const Trip& trip);
   Task<bool> pass_limits(Trip& trip);
-  void ask_memory(Trip& trip, Counting& counting);
-  void count_here(Counting& counting, Counting::One& one);
-  Task<void> ask_stores(Trip& trip, Counting& counting);
-  void take_answer(Counting& counting, Counting::One& one, const std::expected<quota::Grant, quota::Unavailable>& answer);
-  static void give_back_stored(Trip& trip, const Counting& counting);
-  enum class KeyFor : std::uint8_t { counting, people };
-  static void write_key(Trip& trip, const quota::Limit& limit, quota::KeyText& key, KeyFor whom = KeyFor::counting);
-  void keep_for_later(Trip& trip, const Counting& counting);
-  Task<void> refuse_over_limit(Trip& trip, const Counting& counting);
+  Task<void> refuse_over_limit(Trip& trip, const LimitGate& gate);
 
   // Whether a request may go on to the application that this guards (http_guard.cpp).
   struct Asked {

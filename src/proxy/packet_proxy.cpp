@@ -112,12 +112,10 @@ Task<void> PacketProxy::serve(PacketExchange& exchange) {
     co_await refuse(trip, exchange.refusal->status, exchange.refusal->reason);
   } else if (trip.listener == nullptr) {
     co_await refuse(trip, 503, "this listener has been removed");
-  } else if (std::holds_alternative<packet::Setup>(exchange.message)) {
-    co_await announce(trip);
-  } else if (std::holds_alternative<packet::Ack>(exchange.message)) {
-    co_await refuse(trip, 400, "an ack is what servers answer; clients send data (type \"0\")");
   } else {
-    result = co_await forward(trip);
+    bool goes_on = true;
+    if (!trip.site().limits_of_listener(exchange.listener).empty()) goes_on = co_await pass_limits(trip);
+    if (goes_on) result = co_await serve_message(trip);
     if (!result && trip.status == 0 && result.error().kind != ErrorKind::cancelled) {
       const Answer answer = answer_for(result.error());
       co_await refuse(trip, answer.status, answer.reason);
@@ -127,6 +125,21 @@ Task<void> PacketProxy::serve(PacketExchange& exchange) {
   settle(trip, result);
   record(trip);
   metrics_.exchanges_active.subtract();
+}
+
+// By what it is: a server's announcement, or a client's data.
+Task<Result<void>> PacketProxy::serve_message(Trip& trip) {
+  const packet::Message& message = trip.exchange.message;
+  if (std::holds_alternative<packet::Setup>(message)) {
+    co_await announce(trip);
+    co_return Result<void>{};
+  }
+  if (std::holds_alternative<packet::Ack>(message)) {
+    co_await refuse(trip, 400, "an ack is what servers answer; clients send data (type \"0\")");
+    co_return Result<void>{};
+  }
+  const auto result = co_await forward(trip);
+  co_return result;
 }
 
 // Servers one after the other, until one has answered or trying another would not be safe, or too much.
@@ -364,6 +377,7 @@ void PacketProxy::record(const Trip& trip) {
   record.policy_also = std::span(also).first(trip.failed_count);
   record.failed_tries = std::span(failed_tries).first(trip.failed_count);
   record.tries = trip.tries;
+  if (trip.limits && trip.limits->refused_by != nullptr) record.limit = trip.limits->refused_by->options.name;
   record.failure = trip.failure;
   record.queue_time = trip.queue_time;
   record.connect_time = trip.connect_time;

@@ -13,6 +13,7 @@
 #include "observe/metrics.hpp"
 #include "proxy/error_response.hpp"
 #include "proxy/http_proxy.hpp"
+#include "proxy/limit_use.hpp"
 #include "proxy/packet_registrar.hpp"
 #include "proxy/site_view.hpp"
 #include "session/packet_exchange.hpp"
@@ -49,6 +50,7 @@ class PacketProxy final : public PacketHandler {
     PoolView* pool = nullptr;
     std::string policy_label;  // of the pool, when its server was chosen
     Instant total_deadline = never;
+    std::unique_ptr<LimitUse> limits;
     Place place;
     ServerConnectionPtr connection;
     std::string request;  // the packet as it goes out
@@ -69,11 +71,15 @@ class PacketProxy final : public PacketHandler {
     Duration connect_time{0};
     Duration first_byte_time{0};
 
+    [[nodiscard]] const Site& site() const { return in_use.site(); }
     [[nodiscard]] Server& server() const { return *place.server(); }
     [[nodiscard]] const PacketOptions& options() const { return listener->options; }
   };
 
   // The phases, in their order.
+  class Counted;
+  Task<bool> pass_limits(Trip& trip);
+  Task<Result<void>> serve_message(Trip& trip);
   Task<Result<void>> forward(Trip& trip);
   Task<Result<void>> take_place(Trip& trip);
   Task<Result<void>> wait_for_place(Trip& trip, PickRequest request);

@@ -46,11 +46,12 @@ class BorrowedPipe {
 };
 
 // After so many bytes that went one way: waits as long as the pace asks for.
-Task<Result<void>> keep_pace(Fiber& fiber, const RelayBounds& bounds, std::uint64_t bytes) {
+Task<Result<void>> keep_pace(Fiber& fiber, StreamWriter& to, const RelayBounds& bounds, std::uint64_t bytes) {
   const Instant now = fiber.scheduler().now();
   const Duration wait = bounds.pace->spend(bytes, now);
   if (wait.count() <= 0) co_return Result<void>{};
   if (now + wait >= bounds.total_deadline) co_return fail(ErrorKind::timed_out, Side::local);
+  to.stream().watch();  // a receiver that goes away ends it
   fiber.set_deadline(now + wait);
   const WaitResult waited = co_await until_deadline();
   if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
@@ -99,7 +100,7 @@ Task<Result<void>> splice_body(BodyReader& from, StreamWriter& to, Pipes& pipes,
     turn_bytes += sent_bytes;
     if (!step && step.error().kind != ErrorKind::would_block) co_return step;
     if (bounds.pace != nullptr && sent_bytes != 0) {
-      const auto paced = co_await keep_pace(fiber, bounds, sent_bytes);
+      const auto paced = co_await keep_pace(fiber, to, bounds, sent_bytes);
       if (!paced) co_return paced;
     }
     WaitResult waited = WaitResult::done;
@@ -168,7 +169,7 @@ Task<Result<void>> relay_body(BodyReader& from, StreamWriter& to, Coding coding,
       const auto sent = to.send(bytes);
       if (!sent) co_return sent;
       if (bounds.pace != nullptr) {
-        const auto paced = co_await keep_pace(fiber, bounds, size);
+        const auto paced = co_await keep_pace(fiber, to, bounds, size);
         if (!paced) co_return paced;
       }
       turn_bytes += size;

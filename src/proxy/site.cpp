@@ -70,8 +70,8 @@ void Site::limit_by(std::vector<std::shared_ptr<const quota::Limit>> list, const
   }
 }
 
-void Site::limit_listener(std::uint32_t listener, const std::vector<std::string>& names) {
-  if (const std::uint32_t list = add_limits(names, {}); list != 0) limits_of_listeners.emplace_back(listener, list);
+void Site::limit_listener(std::uint32_t listener, const std::vector<std::string>& names, const std::vector<std::string>& more) {
+  if (const std::uint32_t list = add_limits(names, more); list != 0) limits_of_listeners.emplace_back(listener, list);
 }
 
 }  // namespace steelyard

@@ -70,7 +70,7 @@ struct Site {
   std::vector<Store> stores;
   // Before it is shared: `list` and what routes and their pools name become the limits.
   void limit_by(std::vector<std::shared_ptr<const quota::Limit>> list, const std::vector<PoolOptions>& pool_options);
-  void limit_listener(std::uint32_t listener, const std::vector<std::string>& names);
+  void limit_listener(std::uint32_t listener, const std::vector<std::string>& names, const std::vector<std::string>& more);
   // What redirects are signed with and guards check by, by route; nullptr: nothing. Empty where no route has any.
   std::vector<std::shared_ptr<const token::KeySet>> keys_of_routes;
   [[nodiscard]] const token::KeySet* keys_of(const Route& route) const {

@@ -2,6 +2,7 @@
 
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/assert.hpp"
@@ -11,6 +12,10 @@ namespace {
 
 constexpr std::size_t digest_bytes = 16;                                            // of 32: nobody finds two values alike in these
 constexpr std::size_t kept_bytes = KeyText::part_bytes_max - 2 * digest_bytes - 1;  // of the value itself, for people
+
+bool is_printable(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
+}
 
 }  // namespace
 
@@ -22,12 +27,13 @@ void KeyText::put(std::string_view text) {
 
 void KeyText::add(std::string_view value) {
   if (size_ != 0) put({&separator, 1});
-  if (value.size() <= part_bytes_max) return put(value);
+  const bool plain = std::ranges::none_of(value, [](char c) { return c == separator || c == instead || c == hashed; });
+  if (plain && value.size() <= part_bytes_max) return put(value);
   constexpr std::string_view digits = "0123456789abcdef";
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(value.data()), value.size(), digest);
-  put(value.substr(0, kept_bytes));
-  put("~");
+  if (plain) put(value.substr(0, kept_bytes));
+  put({&hashed, 1});
   for (std::size_t i = 0; i < digest_bytes; ++i) {
     const char pair[2]{digits[digest[i] >> 4U], digits[digest[i] & 0xfU]};
     put({pair, 2});
@@ -46,9 +52,10 @@ void KeyText::add_instead(const IpAddress& client, const LimitOptions& options) 
 
 void KeyText::add_veiled(std::string_view value) {
   constexpr std::size_t shown_bytes = 4;
+  constexpr std::size_t bytes_min = 12;  // of which so many say little
   if (size_ != 0) put({&separator, 1});
-  put(value.substr(0, shown_bytes));
-  if (value.size() > shown_bytes) put("...");
+  if (value.size() >= bytes_min && is_printable(value.substr(0, shown_bytes))) put(value.substr(0, shown_bytes));
+  put("...");
 }
 
 void KeyText::add(const IpAddress& client, const LimitOptions& options) {

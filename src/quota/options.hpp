@@ -6,17 +6,24 @@
 #include <vector>
 
 #include "decide/limit/rule.hpp"
+#include "decide/policy/options.hpp"
 #include "net/address.hpp"
 #include "quota/redis/options.hpp"
 
 namespace steelyard::quota {
 
-// What requests are counted by, alone or together with other parts. One without that field, cookie, parameter or policy counts by its
-// client instead, so that nobody gets past a limit by leaving it out.
+// What requests are counted by, alone or together with other parts. One that does not have it, or has it in more than one way, counts by
+// its client instead, so that nobody gets past a limit by leaving it out.
 struct KeyPart {
-  enum class Source : std::uint8_t { client, path, method, host, header, cookie, query, policy };
+  enum class Source : std::uint8_t {
+    client,
+    path,
+    method,
+    value,   // what `from` says
+    policy,  // what it demands of its server
+  };
   Source source = Source::client;
-  std::string name{};  // of the field, the cookie or the parameter
+  policy::SourceOptions from{};
   friend bool operator==(const KeyPart&, const KeyPart&) = default;
 };
 

@@ -28,6 +28,7 @@ Reading agreed(const Reading& first, const Reading& second) {
 
 constexpr const char* doubtful_name = "the request names its policy in a spelling that not everybody reads alike: use the configured one";
 constexpr const char* broken_escape = "the request has a broken percent-encoding where its policy may be";
+constexpr const char* control_inside = "the request names its policy with a control character in it";
 
 // Some readers pass over blanks around names, and over the case of letters.
 enum class Name : std::uint8_t { other, wanted, doubtful };
@@ -120,7 +121,8 @@ Reading read_parameter(std::string_view parameter, std::string_view wanted, std:
   bool broken = false;
   const std::string_view text = equals == std::string_view::npos ? std::string_view{} : parameter.substr(equals + 1);
   const std::string_view value = decoded_value(text, Plus::blank, memory, broken);
-  return broken ? ambiguous(broken_escape) : found(value);
+  if (broken) return ambiguous(broken_escape);
+  return has_control(value) ? ambiguous(control_inside) : found(value);
 }
 
 // Some readers take semicolons for separators, too: then what lies between them must not say anything of the policy.
@@ -155,7 +157,8 @@ Reading read_segment(std::string_view path, std::uint32_t number, std::string& m
   if (segment.empty()) return {};
   if (segment.find('%') == std::string_view::npos) return found(segment);
   memory.clear();
-  return decode(segment, Plus::plain, memory) ? found(memory) : ambiguous(broken_escape);
+  if (!decode(segment, Plus::plain, memory)) return ambiguous(broken_escape);
+  return has_control(memory) ? ambiguous(control_inside) : found(memory);
 }
 
 // Brackets around an IPv6 address stay.

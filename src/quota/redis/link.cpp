@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "tls/client.hpp"
 #include "wire/resp/command.hpp"
 
 namespace steelyard::quota {
@@ -23,14 +24,21 @@ std::string in_words(const Error& error) {
   }
 }
 
-std::unexpected<std::string> problem(const Error& error) { return std::unexpected(in_words(error)); }
-
 }  // namespace
+
+std::unexpected<std::string> Link::problem(const Error& error) const {
+  return std::unexpected(encrypted_ != nullptr && !encrypted_->problem().empty() ? encrypted_->problem() : in_words(error));
+}
 
 Task<Link::Outcome<void>> Link::open(const SocketAddress& to, const RedisLogin& login) {
   auto stream = setting_.connector.connect(to);
   if (!stream) co_return problem(stream.error());
   stream_ = std::move(*stream);
+  if (setting_.tls != nullptr) {
+    auto encrypted = std::make_unique<tls::ClientStream>(*setting_.tls, std::move(stream_), to.ip);
+    encrypted_ = encrypted.get();
+    stream_ = std::move(encrypted);
+  }
   const WaitResult opened = co_await stream_->writable();
   const auto connected = opened == WaitResult::done ? stream_->connect_result() : fail(error_of(opened));
   if (!connected) co_return problem(connected.error());

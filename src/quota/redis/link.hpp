@@ -15,7 +15,8 @@
 
 namespace steelyard::tls {
 class ClientContext;
-}
+class ClientStream;
+}  // namespace steelyard::tls
 
 namespace steelyard::quota {
 
@@ -43,8 +44,11 @@ class Link {
  private:
   static constexpr std::size_t piece_bytes = 16 * 1024;
 
+  [[nodiscard]] std::unexpected<std::string> problem(const Error& error) const;
+
   const LinkSetting& setting_;
   std::unique_ptr<Stream> stream_;
+  const tls::ClientStream* encrypted_ = nullptr;  // the same, where it is
   resp::ReplyReader reader_;
   std::array<char, piece_bytes> piece_;
 };

@@ -74,10 +74,12 @@ Task<void> Node::run() {
     end_serving();
     if (fiber_.cause() != Cause::none) break;
     locator_->on_failure();
-    // What has been counted already, by who broke the connection off, is not counted twice.
-    if (broken_.empty()) on_failure(std::move(reason));
+    // Who broke the connection off has done this already, and what was asked since waits for the next connection.
+    if (broken_.empty()) {
+      on_failure(std::move(reason));
+      lose_all(Unavailable::failed);
+    }
     broken_.clear();
-    lose_all(Unavailable::failed);
     if (open_) co_await pause();
   }
   if (std::exchange(open_, false)) counters_.nodes_open.subtract();
@@ -144,7 +146,7 @@ Task<void> Node::write(Link& link) {
   std::string batch;
   for (;;) {
     const WaitResult waited = co_await Output(*this);
-    if (waited != WaitResult::done) co_return;
+    if (waited != WaitResult::done || !broken_.empty()) co_return;
     batch.clear();
     batch.swap(output_);
     const auto sent = co_await link.send(batch);
@@ -168,7 +170,7 @@ Task<void> Node::pause() {
 
 std::expected<Node::Ticket, Unavailable> Node::send(std::string_view command, Call* call) {
   if (!fiber_.running() || fiber_.cause() != Cause::none) return std::unexpected(Unavailable::stopped);
-  if (open_ || !broken_.empty()) return std::unexpected(Unavailable::away);
+  if (open_) return std::unexpected(Unavailable::away);
   if (pending_.size() >= options_.in_flight_max) return std::unexpected(Unavailable::overloaded);
   output_.append(command);
   pending_.push_back({call, scheduler_.now()});

@@ -54,7 +54,7 @@ class Node final : private Fiber::Owner {
   void stop();
   [[nodiscard]] bool running() const { return fiber_.running(); }
   // It has answered its probe, and the connection stands.
-  [[nodiscard]] bool serving() const { return serving_; }
+  [[nodiscard]] bool serving() const { return serving_ && broken_.empty(); }
   // Known to be away: nobody should wait for it.
   [[nodiscard]] bool open() const { return open_; }
   // Where it was found last.

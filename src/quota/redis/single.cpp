@@ -29,7 +29,7 @@ class SingleNode final : public RedisNodes {
   void start() override { node_.start(); }
   void stop() override { node_.stop(); }
   [[nodiscard]] bool running() const override { return node_.running(); }
-  [[nodiscard]] bool available() const override { return node_.serving() && !node_.open(); }
+  [[nodiscard]] bool available() const override { return node_.serving(); }
   Node* find(std::string_view /*key*/) override { return &node_; }
   Node* follow(const resp::Redirect& /*redirect*/, const Node& /*from*/) override { return nullptr; }
 

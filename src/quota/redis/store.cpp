@@ -186,6 +186,7 @@ RedisStore::~RedisStore() = default;
 void RedisStore::start() { nodes_->start(); }
 void RedisStore::stop() { nodes_->stop(); }
 bool RedisStore::running() const { return nodes_->running(); }
+Scheduler& RedisStore::scheduler() const { return setting_->connector.scheduler(); }
 bool RedisStore::available() const { return nodes_->available(); }
 
 Task<void> RedisStore::take(std::span<Asked> asked) {

@@ -84,6 +84,7 @@ class RedisStore {
   // Who waits is told `stopped`. It has ended when running() is false, after the scheduler has run what is ready.
   void stop();
   [[nodiscard]] bool running() const;
+  [[nodiscard]] Scheduler& scheduler() const;
   // A Redis can be asked now (of a Cluster: any node).
   [[nodiscard]] bool available() const;
 

@@ -37,6 +37,7 @@ class FakeControl final : public Control {
   Json listeners() const override { return show("listeners"); }
   Json routes() const override { return show("routes"); }
   Json exchanges() const override { return show("exchanges"); }
+  Json limits() const override { return show("limits"); }
   std::string configuration() const override { return configured; }
   std::expected<Json, Refusal> pool(std::string_view pool) const override {
     if (!servers_.contains(std::string(pool))) return std::unexpected(no_pool(pool));

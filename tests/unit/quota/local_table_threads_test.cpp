@@ -108,7 +108,7 @@ TEST(LocalTableThreadsTest, thousand_new_keys_at_once_get_their_limit_exactly) {
 TEST(LocalTableThreadsTest, keys_that_take_the_slots_of_lapsed_ones_get_their_limit_exactly) {
   LocalTable table(4, 1);
   Rounds rounds{.keys = 4, .table = table};
-  on_threads(Rounds::threads, [&](int thread) { rounds.run(thread, 20'000, true); });
+  on_threads(Rounds::threads, [&](int thread) { rounds.run(thread, 5'000, true); });
   rounds.expect_exact();
   EXPECT_EQ(table.evicted(), 0U);
 }
