@@ -139,12 +139,8 @@ REFUSED = integers(0, 0, 60_000_000, 60_000_000, 0, 0, 1)  # times are microseco
 
 
 def is_decision(words):
-    return words[0].upper() in (b"EVALSHA", b"EVAL") and not is_probe(words)
-
-
-def is_probe(words):
-    """Whether that is no decision about a request: those name a limit in their keys."""
-    return b":a:" not in words[3] and b":b:" not in words[3] if len(words) > 3 else False
+    """Whether that is about a request, and no probe."""
+    return words[0].upper() in (b"EVALSHA", b"EVAL") and not words[3].endswith(b":probe")
 
 
 class FakeRedis:
