@@ -22,7 +22,6 @@ struct SourceOptions {
   std::string name{};         // of the field, the cookie, the parameter or the member
   std::uint32_t segment = 0;  // counted from 1
   friend bool operator==(const SourceOptions&, const SourceOptions&) = default;
-  friend bool operator==(const SourceOptions&, const SourceOptions&) = default;
 };
 
 struct PolicyOptions {

@@ -66,6 +66,8 @@ class RedisServer {
   [[nodiscard]] const SocketAddress& address() const { return address_; }
   resp::Reply ask(std::initializer_list<std::string_view> words) const { return ask_redis(address_, words); }
   void send(int signal) const { process_->send(signal); }
+  // Says so in its log.
+  bool wait_for(std::string_view event) { return process_->wait_for_output(event); }
   void kill() { process_.reset(); }
   void start() {
     std::vector<std::string> command{"redis-server", "--bind", "127.0.0.1", "--port", std::to_string(address_.port), "--save", "",

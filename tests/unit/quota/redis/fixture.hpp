@@ -12,6 +12,7 @@
 #include "net/epoll_net.hpp"
 #include "quota/redis/store.hpp"
 #include "support/line.hpp"
+#include "tls/client.hpp"
 
 namespace steelyard::quota::testing {
 
@@ -63,7 +64,13 @@ struct World {
 
   // The same with a store that is started before, and stopped after it.
   void run_with(const RedisOptions& options, std::function<Task<void>(RedisStore&)> work) {
-    RedisStore store(connector, options, nullptr, counters, 1);
+    std::shared_ptr<const tls::ClientContext> context;
+    if (options.tls) {
+      const auto made = tls::ClientContext::make(*options.tls);
+      EXPECT_TRUE(made) << made.error();
+      context = *made;
+    }
+    RedisStore store(connector, options, context, counters, 1);
     run([&]() -> Task<void> {
       store.start();
       co_await work(store);
