@@ -202,22 +202,28 @@ FORWARDED_FOR = [
 
 
 def test_behind_trusted_proxies_the_last_address_that_is_not_theirs_counts():
-    with limited({"a": fixed(100)}, forwarded=TRUSTING, made=administered) as (_, proxy):
+    with limited({"a": fixed(2)}, forwarded=TRUSTING, made=administered) as (_, proxy):
         for value, _ in FORWARDED_FOR:
-            assert statuses(proxy, 1, X_Forwarded_For=value) == [200]
-        for value, _ in FORWARDED_FOR:
-            statuses(proxy, 100, X_Forwarded_For=value)
+            statuses(proxy, 3, X_Forwarded_For=value)
         found = {top["key"] for top in Admin(proxy).shown("/v1/limits")["limits"][0]["most_refused"]}
         assert found == {client for _, client in FORWARDED_FOR}
 
 
+@pytest.fixture(scope="module")
+def forwarded():
+    """As `keyed`, behind proxies that are trusted."""
+    limits = {f"l{at}": fixed(1) for at in range(len(FORWARDED_FOR))}
+    routes = [{"match": {"headers": {"X-Line": str(at)}}, "pool": "app", "limits": f"l{at}"} for at in range(len(FORWARDED_FOR))]
+    with Server() as server, Proxy(limiting([server], limits, routes=routes, forwarded=TRUSTING)) as proxy:
+        yield proxy
+
+
 @pytest.mark.parametrize("at", range(len(FORWARDED_FOR)), ids=[value or "empty" for value, _ in FORWARDED_FOR])
-def test_an_address_behind_proxies_shares_one_count_with_others_of_its_client(at):
+def test_an_address_behind_proxies_shares_one_count_with_others_of_its_client(forwarded, at):
     value, client = FORWARDED_FOR[at]
-    plain = client.replace("::/64", "::77")
-    with limited({"a": fixed(1)}, forwarded=TRUSTING) as (_, proxy):
-        assert statuses(proxy, 1, X_Forwarded_For=value) == [200]
-        assert statuses(proxy, 1, **({} if client == "127.0.0.1" else {"X_Forwarded_For": plain})) == [429], f"{value} is {client}"
+    plain = {} if client == "127.0.0.1" else {"X_Forwarded_For": client.replace("::/64", "::77")}
+    assert statuses(forwarded, 1, X_Forwarded_For=value, X_Line=str(at)) == [200]
+    assert statuses(forwarded, 1, X_Line=str(at), **plain) == [429], f"{value!r} is {client}"
 
 
 def test_several_fields_of_forwarded_addresses_are_one_list():
@@ -398,6 +404,16 @@ def test_fields_on_refusals_only_or_never(fields, on_refusal):
         assert without_fields(first)
         assert without_fields(second) is not on_refusal
         assert second.value("retry-after"), "that is no matter of `fields`"
+
+
+def test_fields_are_on_the_proxy_s_own_answers_too():
+    closed, address = refused_address()
+    routes = [{"match": {"path": "/app"}, "pool": "app"}]
+    with closed, Proxy(limiting([address], {"a": fixed(9, fields="always")}, listener="a", routes=routes)) as proxy:
+        answers = [proxy.get("/nowhere"), proxy.get("/app")]
+        assert [answer.status for answer in answers] == [404, 502]
+        assert [answer.value("ratelimit-policy") for answer in answers] == ['"a";q=9;w=3600'] * 2
+        assert [rest_in(answer)["a"][0] for answer in answers] == [8, 7]
 
 
 def test_fields_of_several_limits_are_one_list():
@@ -872,39 +888,53 @@ def test_hostile_keys_are_shown_harmlessly():
 # What is set wrong
 
 RULES = "listeners: [{bind: '127.0.0.1:8000'}]\nroutes: [{pool: app, limits: a}]\npools: {app: {servers: ['127.0.0.1:1']}}\n"
-MISTAKES = [
-    ("limits: {a: {rate: 5}}", r":4:20: limits\.a\.rate: found 5, .*100/1m"),
-    ("limits: {a: {rate: 0/1m}}", r":4:20: limits\.a\.rate: .*lets nothing pass"),
-    ("limits: {a: {rate: 5/1m, kind: fixed_windw}}", r':4:32: limits\.a\.kind: .*did you mean "fixed_window"'),
-    ("limits: {a: {kind: fixed_window}}", r":4:\d+: limits\.a.*rate"),
-    ("limits: {a: {kind: concurrent}}", r":4:\d+: limits\.a.*active_max"),
-    ("limits: {a: {kind: concurrent, active_max: 0}}", r":4:44: limits\.a\.active_max: "),
-    ("limits: {a: {rate: 5/1m, key: client}}", r':4:31: limits\.a\.key.*did you mean "client_ip"'),
-    ("limits: {a: {rate: 5/1m, key: 'header:'}}", r":4:31: limits\.a\.key.*lacks the name"),
-    ("limits: {a: {rate: 5/1m, key: []}}", r":4:31: limits\.a\.key"),
-    ("limits: {a: {rate: 5/1m, kind: fixed_window, burst: 3}}", r":4:\d+: limits\.a\.burst.*token_bucket"),
-    ("limits: {a: {rate: 1MB/1s}}", r":4:20: limits\.a\.rate: .*bandwidth"),
-    ("limits: {a: {rate: 5/1m, dryrun: true}}", r':4:26: limits\.a\.dryrun.*"?dry_run"?'),
-    ("limits: {a: {rate: 5/1m, exempt: [10.0.0.0/33]}}", r":4:35: limits\.a\.exempt\[0\]"),
-    ("limits: {a: {rate: 5/1m, ipv6_prefix: 129}}", r":4:39: limits\.a\.ipv6_prefix: .*128"),
+WRONG_LIMITS = [  # what is set, and at which column what is said
+    ("{rate: 5}", 14, r"rate: found 5, .*100/1m"),
+    ("{rate: 0/1m}", 14, r"rate: .*lets nothing pass"),
+    ("{rate: 5/1m, kind: fixed_windw}", 26, r'kind: .*did you mean "fixed_window"'),
+    ("{kind: fixed_window}", None, r".*rate"),
+    ("{kind: concurrent}", None, r".*active_max"),
+    ("{kind: concurrent, active_max: 0}", 38, r"active_max: "),
+    ("{rate: 5/1m, key: client}", 25, r'key.*did you mean "client_ip"'),
+    ("{rate: 5/1m, key: 'header:'}", 25, r"key.*lacks the name"),
+    ("{rate: 5/1m, key: []}", 25, r"key"),
+    ("{rate: 5/1m, kind: fixed_window, burst: 3}", None, r"burst.*token_bucket"),
+    ("{rate: 1MB/1s}", 14, r"rate: .*bandwidth"),
+    ("{rate: 5/1m, dryrun: true}", 20, r'dryrun.*"?dry_run"?'),
+    ("{rate: 5/1m, exempt: [10.0.0.0/33]}", 29, r"exempt\[0\]"),
+    ("{rate: 5/1m, ipv6_prefix: 129}", 33, r"ipv6_prefix: .*128"),
+    ("{rate: 5/1m, lease: 5}", None, r"lease.*store"),
+    ("{kind: concurrent, active_max: 3, store: r}", 48, r"store"),
+]
+WRONG_NAMES = [
     ("limits: {b: {rate: 5/1m}}", r':2:\d+: routes\[0\]\.limits: found the limit "a", which does not exist'),
     ("", r':2:\d+: routes\[0\]\.limits: found the limit "a", but there are no limits'),
     ("limits: {a: {rate: 5/1m, store: redis}}", r":4:33: limits\.a\.store: found the store .*no stores"),
-    ("limits: {a: {kind: concurrent, active_max: 3, store: r}}\nstores: {r: {url: 'redis://127.0.0.1'}}", r":4:54: limits\.a\.store"),
     ("limits: {a: {rate: 5/1m, store: r}}\nstores: {r: {url: 'http://127.0.0.1'}}", r":5:19: stores\.r\.url: .*redis://"),
     ("limits: {a: {rate: 5/1m, store: r}}\nstores: {r: {url: 'redis://u:secret@127.0.0.1'}}", r":5:19: stores\.r\.url: .*password_file"),
-    ("limits: {a: {rate: 5/1m, lease: 5}}", r":4:\d+: limits\.a\.lease.*store"),
 ]
 
 
-@pytest.mark.parametrize("text, problem", MISTAKES, ids=[text[:70] or "none" for text, _ in MISTAKES])
-def test_mistakes_are_answered_with_their_place_and_cure(tmp_path, text, problem):
-    path = tmp_path / "bad.yaml"
+def problems(path, text):
     path.write_text(RULES + text + "\n")
     done = run("check", str(path))
-    assert done.returncode != 0
-    assert re.search(problem, done.stderr + done.stdout), done
-    assert "secret" not in done.stderr + done.stdout
+    assert done.returncode != 0, done
+    return (done.stderr + done.stdout).splitlines()
+
+
+def test_what_is_set_wrong_in_a_limit_is_answered_with_its_place_and_cure(tmp_path):
+    lines = "".join(f"  l{at:02}: {text}\n" for at, (text, _, _) in enumerate(WRONG_LIMITS))
+    said = problems(tmp_path / "bad.yaml", "limits:\n" + lines + "stores: {r: {url: 'redis://127.0.0.1'}}")
+    for at, (text, column, problem) in enumerate(WRONG_LIMITS):
+        place = f":{at + 5}:{column or '[0-9]+'}: limits.l{at:02}"
+        assert any(re.search(rf"{place}\.?{problem}", line) for line in said), (text, said)
+
+
+@pytest.mark.parametrize("text, problem", WRONG_NAMES, ids=["unknown", "none", "no-stores", "not-redis", "password"])
+def test_what_is_named_wrong_is_answered_with_its_place_and_cure(tmp_path, text, problem):
+    said = problems(tmp_path / "bad.yaml", text)
+    assert any(re.search(problem, line) for line in said), said
+    assert not any("secret" in line for line in said)
 
 
 def test_a_limit_that_nobody_names_is_warned_of(tmp_path):

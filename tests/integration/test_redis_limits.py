@@ -553,43 +553,31 @@ def test_a_slow_redis_is_left_alone_and_taken_back(fake):
 
 
 GARBAGE = {
-    "endless-array": b"*1000000000\r\n", "endless-bulk": b"$536870913\r\n", "negative-bulk": b"$-5\r\n", "negative-array": b"*-7\r\n",
-    "endless-line": b"+" + b"x" * 3_000_000, "deep": b"*1\r\n" * 100_000, "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
-    "tls": b"\x15\x03\x01\x00\x02\x02\x28", "status": b"+OK\r\n", "nil": b"$-1\r\n", "nil-array": b"*-1\r\n", "empty-array": b"*0\r\n",
-    "too-few": integers(1, 2, 3), "too-many": integers(*range(9)), "texts": b"*7\r\n" + b"$1\r\n1\r\n" * 7,
-    "negative": integers(1, -5, 0, 0, 0, 0, 1), "no-truth": integers(7, 1, 0, 0, 0, 0, 1), "huge": integers(1, 1, 0, 0, 2**62, 2**62, 1),
-    "overflow": b"*7\r\n" + b":99999999999999999999999\r\n" * 7, "twice": ALLOWED + ALLOWED, "push": b">2\r\n$4\r\npush\r\n:1\r\n",
-    "map": b"%1\r\n+a\r\n:1\r\n", "nul": b"\0" * 5000, "lf": b"*7\n:1\n", "closed": None, "error": b"-ERR something\r\n",
+    "endless-array": b"*1000000000\r\n", "endless-bulk": b"$536870913\r\n", "negative-bulk": b"$-5\r\n", "endless-line": b"+" + b"x" * 3_000_000,
+    "deep": b"*1\r\n" * 100_000, "http": b"HTTP/1.1 400 Bad Request\r\n\r\n", "status": b"+OK\r\n", "nil": b"$-1\r\n",
+    "too-few": integers(1, 2, 3), "texts": b"*7\r\n" + b"$1\r\n1\r\n" * 7, "negative": integers(1, -5, 0, 0, 0, 0, 1),
+    "huge": integers(1, 1, 0, 0, 2**62, 2**62, 1), "overflow": b"*7\r\n" + b":99999999999999999999999\r\n" * 7, "twice": ALLOWED + ALLOWED,
+    "push": b">2\r\n$4\r\npush\r\n:1\r\n", "nul": b"\0" * 5000, "closed": None, "error": b"-ERR something\r\n",
     "error-without-words": b"-\r\n", "loading": b"-LOADING Redis is loading the dataset in memory\r\n", "moved": b"-MOVED 5 127.0.0.1:1\r\n",
     "noscript": b"-NOSCRIPT No matching script.\r\n", "partial": ALLOWED[:10], "nothing": b"",
 }
 
 
-@pytest.fixture(scope="module")
-def beside_garbage():
-    """One proxy for all that a Redis may answer; between them it answers as it should."""
-    with FakeRedis() as fake:
-        store = {"timeout": "30ms", "connect_timeout": "200ms", "when_unreachable": "local"}
-        with proxied(fake, {"a": fixed(1_000_000)}, store) as proxy:
-            statuses(proxy, 50)
-            yield fake, proxy, proxy.rss_kib()
-
-
 @pytest.mark.parametrize("kind", GARBAGE)
-def test_garbage_is_answered_by_what_was_set_and_forgotten(beside_garbage, kind):
-    fake, proxy, rss_kib_before = beside_garbage
-    counted = shown(proxy, "a")["unreachable"]
-    fake.answer = lambda words: GARBAGE[kind]
-    found = []
-    until(lambda: [found.extend(statuses(proxy, 1)), the_store(proxy)["status"]][1] == "away", "that it is of no use")
-    assert set(found) == {200}
-    assert statuses(proxy, 5) == [200] * 5
-    assert shown(proxy, "a")["unreachable"] >= counted + 5
-    assert proxy.grown_kib(rss_kib_before) < 40 * 1024
-    fake.answer = lambda words: ALLOWED
-    before = len(fake.decisions)
-    until(lambda: [statuses(proxy, 1), len(fake.decisions) > before][1], "that it is asked again")
-    until(lambda: the_store(proxy)["status"] == "answers", "that it answers")
+def test_garbage_is_answered_by_what_was_set_and_forgotten(fake, kind):
+    store = {"timeout": "30ms", "connect_timeout": "200ms", "when_unreachable": "local"}
+    with proxied(fake, {"a": fixed(1_000_000)}, store) as proxy:
+        rss_kib_before = proxy.rss_kib()
+        fake.answer = lambda words: GARBAGE[kind]
+        found = []
+        until(lambda: [found.extend(statuses(proxy, 1)), the_store(proxy)["status"]][1] == "away", "that it is of no use")
+        assert set(found) == {200} and statuses(proxy, 5) == [200] * 5
+        assert shown(proxy, "a")["unreachable"] >= 5
+        assert proxy.grown_kib(rss_kib_before) < 40 * 1024
+        fake.answer = lambda words: ALLOWED
+        before = len(fake.decisions)
+        until(lambda: [statuses(proxy, 1), len(fake.decisions) > before][1], "that it is asked again")
+        until(lambda: the_store(proxy)["status"] == "answers", "that it answers")
 
 
 def test_answers_that_nobody_asked_for_end_the_connection(fake):
