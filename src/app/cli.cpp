@@ -80,6 +80,26 @@ void add_config(CLI::App& app, int& exit_code) {
   command->footer("Example:\n  steelyard config expand config.json");
 }
 
+void add_demo_limits(CLI::App& demos, int& exit_code) {
+  auto* command = demos.add_subcommand("limits", "Start three servers and the proxy, of which a client may ask five times a minute.");
+  auto options = std::make_shared<DemoOptions>(DemoOptions{.limited = true});
+  auto redis = std::make_shared<std::string>();
+  command->add_option("--port", options->port, "Port of the proxy")->capture_default_str()->check(CLI::Range(1, 65535));
+  command->add_option("--backend-port", options->backend_port, "Port of the first server; the others take the next two")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65532));
+  command->add_option("--admin-port", options->admin_port, "Port of its admin API")->capture_default_str()->check(CLI::Range(1, 65535));
+  command->add_option("--redis", *redis, "Count in the Redis at this address instead of in memory, such as 127.0.0.1:6379")
+      ->check([](const std::string& text) {
+        return SocketAddress::parse(text) ? std::string() : "an IP address and a port are needed, such as 127.0.0.1:6379";
+      });
+  command->footer("Example:\n  steelyard demo limits\n  steelyard demo limits --redis 127.0.0.1:6379");
+  command->callback([options, redis, &exit_code] {
+    options->redis = SocketAddress::parse(*redis).value_or(SocketAddress{});
+    exit_code = demo(*options);
+  });
+}
+
 void add_demo(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("demo", "Start three demo servers and the proxy in front of them, and say what to try.");
   auto options = std::make_shared<DemoOptions>();
@@ -87,7 +107,8 @@ void add_demo(CLI::App& app, int& exit_code) {
   command->add_option("--backend-port", options->backend_port, "Port of the first server; the others take the next two")
       ->capture_default_str()
       ->check(CLI::Range(1, 65533));
-  command->footer("Examples:\n  steelyard demo --port 8080\n  steelyard demo packets\n  steelyard demo redirect");
+  command->footer("Examples:\n  steelyard demo --port 8080\n  steelyard demo packets\n  steelyard demo redirect\n  steelyard demo limits");
+  add_demo_limits(*command, exit_code);
   auto* packets = command->add_subcommand("packets", "Start a packet proxy, four servers and six clients, and show who served whom.");
   auto packet_options = std::make_shared<PacketDemoOptions>();
   packets->add_option("--port", packet_options->port, "Port of the proxy")->capture_default_str()->check(CLI::Range(1, 65535));

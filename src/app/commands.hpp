@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/inherited.hpp"
+#include "net/address.hpp"
 
 namespace steelyard {
 
@@ -18,6 +19,9 @@ struct ServeOptions {
 struct DemoOptions {
   std::uint16_t port = 8080;
   std::uint16_t backend_port = 8001;  // of the first of three
+  bool limited = false;               // a client may ask five times a minute
+  std::uint16_t admin_port = 9900;    // with limits
+  SocketAddress redis{};              // where these are counted; port 0: in memory
 };
 
 struct PacketDemoOptions {

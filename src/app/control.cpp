@@ -108,7 +108,7 @@ Json Control::exchanges() const {
 Json Control::limits() const {
   const auto view = service_.view();
   Json limits = Json::array();
-  for (const auto& limit : view->site->limits) limits.push_back(steelyard::describe(*limit, moment().now, TopKeysShown::yes));
+  for (const auto& limit : view->site->limits) limits.push_back(steelyard::describe(*limit, moment().now, Detail::all));
   Json stores = Json::array();
   for (const Site::Store& store : view->site->stores) stores.push_back(steelyard::describe(store));
   return {{"limits", limits}, {"stores", stores}};

@@ -17,6 +17,22 @@ namespace {
 constexpr int server_count = 3;
 const IpAddress loopback = IpAddress::v4(0x7f000001);
 
+quota::LimitOptions per_client(const DemoOptions& demo) {
+  quota::LimitOptions limit;
+  limit.name = "per-client";
+  limit.rule = {.kind = limit::Kind::fixed_window, .count = 5, .period = 60s};
+  limit.fields = quota::FieldsOn::always;
+  if (demo.redis.port != 0) limit.store = "redis";
+  return limit;
+}
+
+quota::StoreOptions redis_at(const SocketAddress& address) {
+  quota::StoreOptions store;
+  store.name = "redis";
+  store.places = {{address.ip.to_string(), address.port}};
+  return store;
+}
+
 Options demo_options(const DemoOptions& demo) {
   Options options;
   options.listeners.push_back({.bind = {loopback, demo.port}, .status_pages = true});
@@ -34,6 +50,13 @@ Options demo_options(const DemoOptions& demo) {
   RouteOptions everything;
   everything.name = "everything";
   everything.pool = "demo";
+  if (demo.limited) {
+    options.pools.front().algorithm = Algorithm::round_robin;
+    options.admin = AdminOptions{.bind = {loopback, demo.admin_port}};
+    everything.limits = {"per-client"};
+    options.limits.push_back(per_client(demo));
+    if (demo.redis.port != 0) options.stores.push_back(redis_at(demo.redis));
+  }
   options.routes.push_back(std::move(everything));
   return options;
 }
@@ -50,7 +73,26 @@ bool wait_for_servers(const DemoOptions& demo) {
   return true;
 }
 
+void print_what_to_try_with_limits(const DemoOptions& demo) {
+  fmt::print(
+      R"(
+Steelyard is in front of three servers, and a client may ask five times a minute, counted in {1}. In another terminal, try:
+
+  for i in 1 2 3 4 5 6; do curl -s localhost:{0}/; done   the sixth is refused
+  curl -i localhost:{0}/                                  with 429, and when to come back
+  steelyard limits --admin 127.0.0.1:{2}                whom the limit has refused
+  steelyard servers add demo 127.0.0.1:{3} --admin 127.0.0.1:{2}
+                                                         another server, while it runs
+
+Each request appears below. Ctrl-C ends everything.
+
+)",
+      demo.port, demo.redis.port == 0 ? "memory" : "Redis at " + demo.redis.to_string(), demo.admin_port, demo.backend_port + server_count);
+  std::fflush(stdout);
+}
+
 void print_what_to_try(const DemoOptions& demo) {
+  if (demo.limited) return print_what_to_try_with_limits(demo);
   fmt::print(
       R"(
 Steelyard is in front of three servers. In another terminal, try:

@@ -45,7 +45,7 @@ double milliseconds(Duration duration) { return static_cast<double>(duration / 1
 
 }  // namespace
 
-Json describe(const quota::Limit& limit, Instant now, TopKeysShown top_keys) {
+Json describe(const quota::Limit& limit, Instant now, Detail detail) {
   const quota::LimitOptions& options = limit.options;
   std::uint64_t passed = 0;
   std::uint64_t refused = 0;
@@ -77,12 +77,13 @@ Json describe(const quota::Limit& limit, Instant now, TopKeysShown top_keys) {
   described["exempt"] = exempt;
   described["unreachable"] = unreachable;
   if (options.rule.kind == limit::Kind::bandwidth) described["waited_seconds"] = static_cast<double>(waited_us) / 1e6;
-  described["keys"] = limit.memory.table->keys_estimate(options.rule, now);
   described["keys_max"] = options.keys_max;
   described["keys_evicted"] = limit.memory.table->evicted();
   described["uncounted"] = limit.memory.table->uncounted();
-  if (limit.memory.leases) described["keys_leased"] = limit.memory.leases->keys_estimate(now);
-  if (top_keys == TopKeysShown::no) return described;
+  if (detail == Detail::some) return described;
+  // All of the memory is looked at, which takes some milliseconds.
+  described["keys"] = limit.memory.table->count_keys(options.rule, now);
+  if (limit.memory.leases) described["keys_leased"] = limit.memory.leases->count_keys(now);
   Json most = Json::array();
   for (const quota::TopKey& top : limit.memory.refused_keys->top(top_keys_max)) {
     most.push_back({{"key", shown(top)}, {"refused", top.count}, {"too_high_by_at_most", top.error}});

@@ -9,9 +9,9 @@
 
 namespace steelyard {
 
-enum class TopKeysShown : bool { no, yes };
+enum class Detail : std::uint8_t { some, all };  // all: on the control thread alone
 
-nlohmann::ordered_json describe(const quota::Limit& limit, Instant now, TopKeysShown top_keys);
+nlohmann::ordered_json describe(const quota::Limit& limit, Instant now, Detail detail);
 nlohmann::ordered_json describe(const Site::Store& store);
 
 }  // namespace steelyard

@@ -103,7 +103,7 @@ Json describe(const Service& service) {
   Json listeners = Json::array();
   for (const SocketAddress& address : view->addresses) listeners.push_back(address.to_string());
   Json limits = Json::array();
-  for (const auto& limit : view->site->limits) limits.push_back(describe(*limit, now, TopKeysShown::no));
+  for (const auto& limit : view->site->limits) limits.push_back(describe(*limit, now, Detail::some));
   Json stores = Json::array();
   for (const Site::Store& store : view->site->stores) stores.push_back(describe(store));
   return {{"status", service.draining() ? "draining" : "running"},

@@ -47,7 +47,7 @@ bool LimitGate::knows(const quota::Limit* limit) const {
 }
 
 void LimitGate::ask_memory(const quota::Limit& limit) {
-  One& one = all_[size_++] = {.limit = &limit};
+  One& one = all_[size_++] = {.limit = &limit, .at = now_};
   if (!limit.options.exempt.empty() && limit.exempts(subject_.client())) {
     limit.counters(worker_).exempt.add();
     return;
@@ -113,12 +113,16 @@ Task<void> LimitGate::ask_store(std::size_t store, Instant deadline) {
   std::vector<quota::Asked> asked;
   for (std::size_t i = 0; i < asking.size(); ++i) {
     const quota::LimitOptions& options = asking[i]->limit->options;
-    asked.push_back({{.rule = &options.rule, .limit = options.name, .key = keys[i], .lease = options.lease}});
+    const bool leases = options.lease != 0 && leasing(*asking[i]).insert(asking[i]->hash).second;
+    asked.push_back({{.rule = &options.rule, .limit = options.name, .key = keys[i], .lease = leases ? options.lease : 0}});
   }
   Fiber& fiber = co_await this_fiber();
   fiber.set_deadline(deadline);
   co_await in_use_.store(store).take(asked);
-  for (std::size_t i = 0; i < asking.size(); ++i) take_answer(*asking[i], asked[i].answer);
+  for (std::size_t i = 0; i < asking.size(); ++i) {
+    if (asked[i].demand.lease != 0) leasing(*asking[i]).erase(asking[i]->hash);
+    take_answer(*asking[i], asked[i].answer);
+  }
 }
 
 void LimitGate::take_answer(One& one, const std::expected<quota::Grant, quota::Unavailable>& answer) {
@@ -137,8 +141,17 @@ void LimitGate::take_answer(One& one, const std::expected<quota::Grant, quota::U
   one.grant = *answer;
   one.verdict = answer->verdict;
   one.state = State::stored;
-  if (!one.verdict.allowed) limit.memory.leases->refuse(one.hash, now, one.verdict.retry_after);
-  if (one.verdict.allowed && answer->granted != 0) limit.memory.leases->grant(one.hash, now, answer->granted, now + answer->good_for);
+  quota::LeaseTable& leases = *limit.memory.leases;
+  if (one.verdict.allowed && answer->granted != 0) leases.grant(one.hash, now, answer->granted, now + answer->good_for);
+  if (!one.verdict.allowed) {
+    // What was leased for others that came at the same time is good for this one, too.
+    leases.refuse(one.hash, now, one.verdict.retry_after);
+    if (const auto leased = leases.take(one.hash, now); leased && leased->allowed) {
+      one.verdict = *leased;
+      one.state = State::leased;
+      one.at = now;
+    }
+  }
   judge(one);
 }
 
@@ -146,8 +159,8 @@ void LimitGate::give_back() const {
   for (const One& one : all()) {
     const quota::LimitOptions& options = one.limit->options;
     const quota::LimitMemory& memory = one.limit->memory;
-    if (one.state == State::counted) memory.table->give_back(options.rule, one.hash, now_);
-    if (one.state == State::leased) memory.leases->give_back(one.hash, now_, one.verdict);
+    if (one.state == State::counted) memory.table->give_back(options.rule, one.hash, one.at);
+    if (one.state == State::leased) memory.leases->give_back(one.hash, one.at, one.verdict);
     if (one.state != State::stored) continue;
     quota::KeyText key;
     write_key(*one.limit, key);

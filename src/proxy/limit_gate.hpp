@@ -62,6 +62,7 @@ class LimitGate {
     const quota::Limit* limit = nullptr;
     std::uint64_t hash = 0;
     State state = State::not_counted;
+    Instant at;  // when it was counted
     limit::Verdict verdict;
     quota::Grant grant;
   };
@@ -75,6 +76,7 @@ class LimitGate {
   void ask_memory(const quota::Limit& limit);
   void count_here(One& one);
   void judge(One& one);
+  [[nodiscard]] std::unordered_set<std::uint64_t>& leasing(const One& one) const { return (*one.limit->memory.leasing)[worker_]; }
   Task<void> ask_store(std::size_t store, Instant deadline);
   void take_answer(One& one, const std::expected<quota::Grant, quota::Unavailable>& answer);
   void give_back() const;

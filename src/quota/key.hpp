@@ -15,7 +15,7 @@ class KeyText {
  public:
   static constexpr std::size_t part_bytes_max = 96;
   static constexpr char separator = '\x1f';
-  static constexpr char hashed = '\x1d';  // before the hash of a value that is too long, or has one of these characters
+  static constexpr char hashed = '\x1d';   // before the hash of a value that is too long, or has one of these characters
   static constexpr char instead = '\x1e';  // before a client that stands for a value that is not there
 
   void add(std::string_view value);

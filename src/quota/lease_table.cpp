@@ -81,12 +81,15 @@ void LeaseTable::grant(std::uint64_t hash, Instant now, std::uint64_t tokens, In
 void LeaseTable::refuse(std::uint64_t hash, Instant now, Duration retry_after) {
   const Duration known = std::min(retry_after, known_for_max);
   if (known.count() <= 0) return;
-  const auto change = [&](State) { return refusal(now + known, retry_after - known); };
+  const auto change = [&](State before) {
+    const bool tokens_left = !is_refusal(before) && number(before) != 0 && left(before, now).count() != 0;
+    return tokens_left ? before : refusal(now + known, retry_after - known);
+  };
   slots_.update(hash, change, [&](State state) { return loss(state, now); });
 }
 
-std::size_t LeaseTable::keys_estimate(Instant now) const {
-  return slots_.keys_estimate([&](State state) { return left(state, now).count() != 0; });
+std::size_t LeaseTable::count_keys(Instant now) const {
+  return slots_.count_keys([&](State state) { return left(state, now).count() != 0; });
 }
 
 }  // namespace steelyard::quota

@@ -32,13 +32,14 @@ class LeaseTable {
   // `tokens` may be handed out until `until`, where the window of a fixed_window ends, and a second at most. They are added to those
   // that are left, and then all are good until the earlier end. The key is no longer refused.
   void grant(std::uint64_t hash, Instant now, std::uint64_t tokens, Instant until);
-  // It was refused and told to come back after `retry_after`: that is remembered until then, and a second at most. No tokens are left.
+  // It was refused and told to come back after `retry_after`: that is remembered until then, and a second at most, unless there are
+  // tokens left, which are to be handed out first.
   void refuse(std::uint64_t hash, Instant now, Duration retry_after);
 
   // Leases and refusals that gave way before their time.
   [[nodiscard]] std::uint64_t evicted() const { return slots_.evicted(); }
   // As of LocalTable.
-  [[nodiscard]] std::size_t keys_estimate(Instant now) const;
+  [[nodiscard]] std::size_t count_keys(Instant now) const;
   [[nodiscard]] std::size_t bytes() const { return slots_.bytes(); }
 
  private:

@@ -25,8 +25,10 @@ LimitMemory LimitBook::memory_for(const LimitOptions& options, const Known* know
   const bool same_store = known != nullptr && known->options.store == options.store;
   if (options.store.empty()) {
     memory.leases = nullptr;
+    memory.leasing = nullptr;
   } else if (!memory.leases || !same_store) {
     memory.leases = std::make_shared<LeaseTable>(options.keys_max, seed_);
+    memory.leasing = std::make_shared<std::vector<std::unordered_set<std::uint64_t>>>(worker_count_);
   }
   return memory;
 }

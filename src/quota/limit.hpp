@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "observe/counter.hpp"
@@ -33,6 +34,8 @@ struct LimitMemory {
   std::shared_ptr<LeaseTable> leases;  // nullptr where there is no store
   std::shared_ptr<TopKeys> refused_keys;
   std::shared_ptr<std::vector<LimitCounters>> counters;  // of each worker
+  // Keys for which a lease is on its way, of each worker: who comes meanwhile takes none of its own.
+  std::shared_ptr<std::vector<std::unordered_set<std::uint64_t>>> leasing;
 };
 
 struct Limit {

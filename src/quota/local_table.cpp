@@ -38,8 +38,8 @@ limit::Verdict LocalTable::look(const limit::Rule& rule, std::uint64_t hash, Ins
   return limit::look(rule, slots_.state(hash), now);
 }
 
-std::size_t LocalTable::keys_estimate(const limit::Rule& rule, Instant now) const {
-  return slots_.keys_estimate([&](State state) { return limit::left(rule, state, now).count() != 0; });
+std::size_t LocalTable::count_keys(const limit::Rule& rule, Instant now) const {
+  return slots_.count_keys([&](State state) { return limit::left(rule, state, now).count() != 0; });
 }
 
 }  // namespace steelyard::quota

@@ -37,8 +37,8 @@ class LocalTable {
   [[nodiscard]] std::uint64_t evicted() const { return slots_.evicted(); }
   // Takes that were allowed without being counted, because all that could have given way is under way (`concurrent` only).
   [[nodiscard]] std::uint64_t uncounted() const { return uncounted_.load(std::memory_order_relaxed); }
-  // About how many keys something is counted of; exact for a table of up to about 4,000 keys. Takes some microseconds: for metrics.
-  [[nodiscard]] std::size_t keys_estimate(const limit::Rule& rule, Instant now) const;
+  // Of how many keys something is counted. Looks at all of the memory, which takes milliseconds: not for workers.
+  [[nodiscard]] std::size_t count_keys(const limit::Rule& rule, Instant now) const;
   [[nodiscard]] std::size_t bytes() const { return slots_.bytes(); }
 
  private:

@@ -58,9 +58,9 @@ class SlotTable {
   // All zero for a key that is not there.
   [[nodiscard]] State state(std::uint64_t hash) const;
 
-  // About how many keys have a state of which `is_live(state)`, judged by some of the sets.
+  // How many keys have a state of which `is_live(state)`. Looks at all of the memory.
   template <typename IsLive>
-  [[nodiscard]] std::size_t keys_estimate(IsLive is_live) const;
+  [[nodiscard]] std::size_t count_keys(IsLive is_live) const;
 
   // States that gave way although something was lost with them.
   [[nodiscard]] std::uint64_t evicted() const { return evicted_.load(std::memory_order_relaxed); }
@@ -207,18 +207,15 @@ Update SlotTable::update_in(Set& set, std::uint32_t tag, Found& own, Change& cha
 }
 
 template <typename IsLive>
-std::size_t SlotTable::keys_estimate(IsLive is_live) const {
-  constexpr std::size_t sets_to_look_at = 1024;
-  const std::size_t step = (sets_.size() + sets_to_look_at - 1) / sets_to_look_at;
-  std::size_t looked_at = 0;
+std::size_t SlotTable::count_keys(IsLive is_live) const {
   std::size_t live = 0;
-  for (std::size_t i = 0; i < sets_.size(); i += step, ++looked_at) {
-    for (const Slot& slot : sets_[i].slots) {
+  for (const Set& set : sets_) {
+    for (const Slot& slot : set.slots) {
       const Words words = slot.read();
       if (words.tag() != 0 && !words.is_claim() && is_live(words.state())) ++live;
     }
   }
-  return live * sets_.size() / looked_at;
+  return live;
 }
 
 }  // namespace steelyard::quota

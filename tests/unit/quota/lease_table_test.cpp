@@ -18,7 +18,7 @@ class LeaseTableTest : public ::testing::Test {
 
 TEST_F(LeaseTableTest, knows_nothing_of_a_new_key) {
   EXPECT_FALSE(table.take(key, now));
-  EXPECT_EQ(table.keys_estimate(now), 0U) << "asking leaves nothing behind";
+  EXPECT_EQ(table.count_keys(now), 0U) << "asking leaves nothing behind";
 }
 
 TEST_F(LeaseTableTest, hands_out_what_was_granted_and_then_asks) {

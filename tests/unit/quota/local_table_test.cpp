@@ -31,8 +31,8 @@ TEST(LocalTableTest, five_of_six_for_each_key) {
     EXPECT_FALSE(table.look(five_a_minute, key, start + 6s).allowed);
     EXPECT_EQ(table.look(five_a_minute, key, start + 6s).retry_after, 54s);
   }
-  EXPECT_EQ(table.keys_estimate(five_a_minute, start + 1s), 3U);
-  EXPECT_EQ(table.keys_estimate(five_a_minute, start + 60s), 0U);
+  EXPECT_EQ(table.count_keys(five_a_minute, start + 1s), 3U);
+  EXPECT_EQ(table.count_keys(five_a_minute, start + 60s), 0U);
   EXPECT_TRUE(table.take(five_a_minute, table.hash(""), start + 60s).allowed);
 }
 
@@ -74,7 +74,7 @@ TEST(LocalTableTest, what_is_refused_at_once_or_given_back_leaves_nothing) {
   table.give_back(five_a_minute, table.hash("b"), start);
   EXPECT_TRUE(table.take(five_a_minute, table.hash("c"), start).allowed);
   table.give_back(five_a_minute, table.hash("c"), start);
-  EXPECT_EQ(table.keys_estimate(five_a_minute, start), 0U);
+  EXPECT_EQ(table.count_keys(five_a_minute, start), 0U);
 }
 
 TEST(LocalTableTest, rule_may_change_under_way) {
@@ -95,7 +95,7 @@ TEST(LocalTableTest, nearly_all_of_the_promised_keys_have_room) {
     EXPECT_LT(table.evicted(), keys / 100);
     EXPECT_EQ(table.bytes(), keys * 32);
     const std::size_t live = keys - table.evicted();
-    EXPECT_NEAR(static_cast<double>(table.keys_estimate(five_a_minute, start)), static_cast<double>(live), 0.06 * keys);
+    EXPECT_NEAR(static_cast<double>(table.count_keys(five_a_minute, start)), static_cast<double>(live), 0.06 * keys);
   }
 }
 

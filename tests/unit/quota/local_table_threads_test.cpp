@@ -44,7 +44,7 @@ TEST(LocalTableThreadsTest, few_keys_under_many_requests_get_their_limit_exactly
       }
     });
     for (const auto& count : allowed) EXPECT_EQ(count.load(), 5'000U) << limit::name(rule.kind);
-    EXPECT_EQ(table.keys_estimate(rule, start), keys);
+    EXPECT_EQ(table.count_keys(rule, start), keys);
   }
 }
 
@@ -89,7 +89,7 @@ struct Rounds {
         if (count_of_key > 3) ++too_many;
         if (count_of_key < 3) ++too_few;
       }
-      if (table.keys_estimate(rule, now) != keys) ++other_numbers_of_keys;
+      if (table.count_keys(rule, now) != keys) ++other_numbers_of_keys;
     }
   }
 };
@@ -134,7 +134,7 @@ TEST(LocalTableThreadsTest, never_more_at_once_than_allowed_and_none_left_in_the
   });
   EXPECT_EQ(too_many.load(), 0);
   EXPECT_EQ(table.uncounted(), 0U);
-  EXPECT_EQ(table.keys_estimate(rule, start), 0U);
+  EXPECT_EQ(table.count_keys(rule, start), 0U);
   for (std::size_t key = 0; key < keys; ++key) EXPECT_EQ(table.look(rule, Prng(key).next(), start).remaining, 1U);
 }
 

@@ -33,7 +33,7 @@ class SlotTableTest : public ::testing::Test {
     return calls;
   }
   [[nodiscard]] std::size_t keys() const {
-    return table.keys_estimate([](State) { return true; });
+    return table.count_keys([](State) { return true; });
   }
 
   SlotTable table{1};
