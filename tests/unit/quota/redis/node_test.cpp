@@ -74,7 +74,7 @@ TEST_F(RedisNodeTest, questions_of_one_turn_go_out_together_and_answers_come_to_
 
 TEST_F(RedisNodeTest, a_late_answer_is_dropped_and_the_next_one_is_that_of_the_next_question) {
   RedisOptions hasty = options();
-  hasty.timeout = 10ms;
+  hasty.timeout = 40ms;
   hasty.failures_max = 100;
   std::string late;
   answer = [&](const Words& words) {
@@ -96,7 +96,7 @@ TEST_F(RedisNodeTest, a_late_answer_is_dropped_and_the_next_one_is_that_of_the_n
 
 TEST_F(RedisNodeTest, one_whose_every_answer_is_late_is_given_up) {
   RedisOptions hasty = options();
-  hasty.timeout = 10ms;
+  hasty.timeout = 40ms;
   std::string late;
   answer = [&](const Words& /*words*/) { return std::exchange(late, grant_text()); };
   ask(hasty, [&](RedisStore& store) -> Task<void> {
