@@ -222,9 +222,9 @@ void RedisUrl::read(const Node& node, Value& value, Reading& reading) const {
     const std::size_t comma = std::min(rest.find(','), rest.size());
     const std::string_view one = rest.substr(0, comma);
     const bool has_port = one.rfind(':') != std::string_view::npos && (!one.starts_with('[') || one.find("]:") != std::string_view::npos);
-    const auto place = has_port ? parse_host_port(one) : parse_host(one);
+    const auto place = parse_host_port(has_port ? std::string(one) : fmt::format("{}:{}", one, port_default));
     if (!place) return refuse(place.error());
-    value.places.push_back({place->host, has_port ? place->port : port_default});
+    value.places.push_back({place->host, place->port});
     rest.remove_prefix(std::min(comma + 1, rest.size()));
   }
   if (value.places.empty()) return refuse("names no host");
