@@ -1,7 +1,9 @@
 # What must be installed, and its installation by apt. Debian 12 has all of it. Sourced by dev.
 
-packages_build=(clang-19 lld-19 cmake ninja-build libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libssl-dev libc-ares-dev)
-packages_test=(libclang-rt-19-dev llvm-19 libgtest-dev libgmock-dev python3 python3-pytest python3-yaml python3-jsonschema strace)
+packages_build=(clang-19 lld-19 cmake ninja-build libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libssl-dev
+                libc-ares-dev libhiredis-dev)
+packages_test=(libclang-rt-19-dev llvm-19 libgtest-dev libgmock-dev python3 python3-pytest python3-yaml python3-jsonschema strace
+               redis-server redis-sentinel)
 packages_bench=(python3 nginx-light haproxy strace)
 packages_lint=(python3 clang-format-19 clang-tidy-19)
 
@@ -49,7 +51,7 @@ need_without_apt() {
   local program
   for program in "${CXX:-clang++-19}" cmake ninja; do
     command -v "$program" >/dev/null ||
-      fail "This is not Debian (there is no apt), so nothing can be installed for you, and $program is missing: install Clang 19 or newer, lld, CMake 3.25, Ninja, {fmt} 9, yaml-cpp 0.7, nlohmann/json, CLI11, OpenSSL 3 and c-ares 1.18, set CXX to the compiler, and try again."
+      fail "This is not Debian (there is no apt), so nothing can be installed for you, and $program is missing: install Clang 19 or newer, lld, CMake 3.25, Ninja, {fmt} 9, yaml-cpp 0.7, nlohmann/json, CLI11, OpenSSL 3, c-ares 1.18 and hiredis 0.14, set CXX to the compiler, and try again."
   done
 }
 
@@ -65,7 +67,7 @@ install() {  # install PACKAGE…
   say "Installing with apt (log: $log): $*"
   local services=()
   local name
-  for name in nginx-light haproxy; do
+  for name in nginx-light haproxy redis-server redis-sentinel; do
     [[ " $* " != *" $name "* ]] || services+=("${name%-light}")
   done
   : >"$log"
@@ -107,7 +109,7 @@ explain_apt_failure() {
   fail "Setting up failed: $reason"
 }
 
-# The benches start nginx and haproxy themselves; the services that the packages start are not wanted.
+# Benches and tests start these programs themselves; the services that the packages start are not wanted.
 stop_services() {
   local name
   for name in "${services[@]}"; do

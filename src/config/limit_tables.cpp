@@ -59,11 +59,6 @@ Section<quota::StoreOptions::Tls> tls_table() {
 
 void check_store(const Node& node, quota::StoreOptions& store, Reading& reading) {
   RedisOptions& redis = store.redis;
-  const Node* const tls = node.find("tls");
-  if (tls != nullptr && !redis.tls && !store.places.empty()) {
-    const Reading::Step step(reading, "tls");
-    reading.problem(*tls, "found how TLS is to be spoken, but the URL begins with redis://; write rediss:// there, or remove this");
-  }
   if (redis.tls) {
     *redis.tls = store.tls;
     const auto ip = store.places.empty() ? std::nullopt : IpAddress::parse(store.places.front().host);
@@ -93,6 +88,10 @@ void check_limit(const Node& node, LimitOptions& limit, Reading& reading) {
     reading.problem(*rate, fmt::format("found {}, which is a number of bytes, allowed is that with kind: bandwidth only; of requests write "
                                        "\"100/1m\"",
                                        found(*rate)));
+  }
+  if (limit.key.size() > quota::key_parts_max) {
+    const Reading::Step step(reading, "key");
+    reading.problem(*node.find("key"), fmt::format("found {} parts, allowed are up to {}", limit.key.size(), quota::key_parts_max));
   }
   const bool saves_up = rule.kind == Kind::token_bucket || rule.kind == Kind::bandwidth;
   if (saves_up && rule.burst == 0) rule.burst = rule.count;
@@ -223,9 +222,9 @@ void RedisUrl::read(const Node& node, Value& value, Reading& reading) const {
     const std::size_t comma = std::min(rest.find(','), rest.size());
     const std::string_view one = rest.substr(0, comma);
     const bool has_port = one.rfind(':') != std::string_view::npos && (!one.starts_with('[') || one.find("]:") != std::string_view::npos);
-    const auto place = has_port ? parse_host_port(one) : parse_host(one);
+    const auto place = parse_host_port(has_port ? std::string(one) : fmt::format("{}:{}", one, port_default));
     if (!place) return refuse(place.error());
-    value.places.push_back({place->host, has_port ? place->port : port_default});
+    value.places.push_back({place->host, place->port});
     rest.remove_prefix(std::min(comma + 1, rest.size()));
   }
   if (value.places.empty()) return refuse("names no host");
@@ -308,6 +307,7 @@ Section<quota::StoreOptions> store_table() {
   const Choice<RedisMode> mode{{{"single", RedisMode::single}, {"sentinel", RedisMode::sentinel}, {"cluster", RedisMode::cluster}}};
   const Choice<WhenUnreachable> unreachable{
       {{"local", WhenUnreachable::local}, {"allow", WhenUnreachable::allow}, {"refuse", WhenUnreachable::refuse}}};
+  const Condition<Store> over_tls{"url", "rediss://HOST", [](const Store& store) { return store.redis.tls.has_value(); }};
   const Condition<Store> sentinels{"mode", "sentinel", [](const Store& store) { return store.redis.mode == RedisMode::sentinel; }};
   return {"a map with the keys of a store",
           {
@@ -319,7 +319,7 @@ Section<quota::StoreOptions> store_table() {
               key<Store>("password_file", SY_AT(.password_file), file, "A file with the password in its first line.", "none"),
               only_with(sentinels,
                         key<Store>("sentinel_password_file", SY_AT(.sentinel_password_file), file, "The same for the Sentinels.", "none")),
-              key<Store>("tls", SY_AT(.tls), tls_table(), "How TLS is spoken, where the URL begins with rediss://."),
+              only_with(over_tls, key<Store>("tls", SY_AT(.tls), tls_table(), "How TLS is spoken.")),
               key<Store>("prefix", SY_AT(.redis.prefix), Text{"a text of up to 64 characters", check_route_name}, "Of all keys there."),
               key<Store>("timeout", SY_AT(.redis.timeout), Span{1ms, 10s}, "How long a request waits for an answer at most."),
               key<Store>("connect_timeout", SY_AT(.redis.connect_timeout), Span{1ms, 1min}, "To connect, TLS and login included."),

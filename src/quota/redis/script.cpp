@@ -32,11 +32,13 @@ local longest = 1e15  -- of a time that is told or kept: 31 years
 local function keep(lasts, ...)
   local words = {kind}
   for _, number in ipairs({...}) do words[#words + 1] = string.format('%.0f', number) end
-  redis.call('SET', KEYS[1], table.concat(words, ' '), 'PX', string.format('%.0f', math.max(1, math.ceil(math.min(lasts, longest) / 1000))))
+  local ms = math.max(1, math.ceil(math.min(lasts, longest) / 1000))
+  redis.call('SET', KEYS[1], table.concat(words, ' '), 'PX', string.format('%.0f', ms))
 end
 
 local function answer(allowed, room, retry, reset, granted, good_for, at)
-  return {allowed and 1 or 0, math.max(0, room), allowed and 0 or math.min(retry, longest), math.min(reset, longest), granted, math.min(1000000, good_for), at}
+  retry, reset = math.min(retry, longest), math.min(reset, longest)
+  return {allowed and 1 or 0, math.max(0, room), allowed and 0 or retry, reset, granted, math.min(1000000, good_for), at}
 end
 
 if kind == 't' then

@@ -38,7 +38,7 @@ Lines problems_of_bind(const std::string& bind) {
 TEST(Problems, unknown_keys_with_the_nearest) {
   EXPECT_EQ(problems_of("worker: 2\n"),
             Lines{"t:3:1: worker: found the unknown key \"worker\", allowed here is workers, spin, metrics, log, http, timeouts, "
-                  "connections, forwarded, listeners, routes, pools, resolve or admin; did you mean \"workers\"?"});
+                  "connections, forwarded, listeners, routes, pools, limits, stores, resolve or admin; did you mean \"workers\"?"});
   EXPECT_EQ(problems_of_pool("{servers: [{adress: 'a:1'}]}"),
             (Lines{"t:3:19: pools.api.servers[0]: \"address\" is missing, allowed is host:port such as \"10.0.0.5:8001\" or "
                    "\"app.internal:8001\": add it",

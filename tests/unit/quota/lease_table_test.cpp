@@ -74,13 +74,16 @@ TEST_F(LeaseTableTest, remembers_a_refusal_for_a_second_at_most) {
   EXPECT_GT(table.take(key, now)->retry_after, 24 * 24h);
 }
 
-TEST_F(LeaseTableTest, refusal_and_lease_replace_each_other) {
-  table.grant(key, now, 3, now + 500ms);
+TEST_F(LeaseTableTest, a_refusal_leaves_the_tokens_that_were_taken_ahead) {
+  table.grant(key, now, 2, now + 500ms);
+  table.refuse(key, now, 500ms);
+  EXPECT_TRUE(table.take(key, now)->allowed);
+  EXPECT_TRUE(table.take(key, now)->allowed);
+  EXPECT_FALSE(table.take(key, now)) << "the refusal was not of now: it is asked for again";
   table.refuse(key, now, 500ms);
   EXPECT_FALSE(table.take(key, now)->allowed);
   table.grant(key, now, 1, now + 500ms);
-  EXPECT_TRUE(table.take(key, now)->allowed);
-  EXPECT_FALSE(table.take(key, now)) << "the tokens from before the refusal are gone";
+  EXPECT_TRUE(table.take(key, now)->allowed) << "a lease ends a refusal";
 }
 
 TEST_F(LeaseTableTest, gives_back_into_the_same_lease_only) {

@@ -35,8 +35,8 @@ struct RedisCluster : ::testing::Test, testing::World {
       const std::string bus = std::to_string(testing_support::free_address().port);
       buses_.push_back(bus);
       files_.push_back("steelyard-nodes-" + bus + ".conf");
-      nodes.push_back(std::make_unique<RedisServer>(std::vector<std::string>{
-          "--cluster-enabled", "yes", "--cluster-config-file", files_.back(), "--cluster-port", bus, "--cluster-node-timeout", "500"}));
+      nodes.push_back(std::make_unique<RedisServer>(
+          std::vector<std::string>{"--cluster-enabled", "yes", "--cluster-config-file", files_.back(), "--cluster-port", bus}));
     }
     for (std::size_t i = 0; i < 3; ++i) assign(i, static_cast<int>(i) * 5461, i == 2 ? 16'383 : static_cast<int>(i + 1) * 5461 - 1);
     for (std::size_t i = 1; i < 3; ++i) nodes[0]->ask({"CLUSTER", "MEET", "127.0.0.1", port(i), buses_[i]});

@@ -34,7 +34,7 @@ inline RedisOptions patient_options(SocketAddress address) {
 // Waits until `condition` holds; false where it does not in a long time.
 inline Task<bool> until(std::function<bool()> condition) {
   Fiber& fiber = co_await this_fiber();
-  const Instant end = fiber.scheduler().now() + 10s;
+  const Instant end = fiber.scheduler().now() + 40s;
   const Instant own_deadline = fiber.deadline();
   while (!condition() && fiber.scheduler().now() < end) {
     fiber.set_deadline(fiber.scheduler().now() + 1ms);

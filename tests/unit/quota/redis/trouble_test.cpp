@@ -93,8 +93,8 @@ TEST_F(RedisTrouble, a_redis_that_was_killed_is_not_waited_for_and_one_that_come
 
 TEST_F(RedisTrouble, a_redis_that_is_stopped_costs_its_failures_and_then_nothing) {
   RedisOptions options = patient_options(redis->address());
-  options.timeout = 20ms;
-  options.connect_timeout = 40ms;
+  options.timeout = 100ms;
+  options.connect_timeout = 200ms;
   run_with(options, [&](RedisStore& store) -> Task<void> {
     bool back = co_await allowed_again(store);
     EXPECT_TRUE(back);
