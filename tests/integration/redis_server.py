@@ -2,11 +2,14 @@
 scripted one, which answers what a test says, in whatever pieces, and keeps what it was asked."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import threading
+
+import pytest
 
 from harness import free_port
 from pool_server import until
@@ -51,6 +54,8 @@ class Redis:
     """A redis-server that keeps nothing on disk. `options`: of its configuration, such as maxmemory=1 or requirepass="x"."""
 
     def __init__(self, password=None, **options):
+        if not shutil.which(REAL):
+            pytest.skip(f"{REAL} is not installed")
         self.port = free_port()
         self.password = password
         self.options = {"requirepass": password} if password else {}

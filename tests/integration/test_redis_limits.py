@@ -11,11 +11,11 @@ import pytest
 
 from admin import Admin, administered, refused_start
 from client import request_bytes
-from harness import Proxy, configuration, free_port, run
+from harness import Proxy, free_port, run
+from limits import HOUR, fixed, hammer, limiting, rest_in, shown, statuses
 from pool_server import until
 from redis_server import ALLOWED, REFUSED, FakeRedis, Redis, RedisError, integers
 from server import Server
-from test_rate_limits import HOUR, fixed, hammer, limiting, rest_in, shown, statuses
 
 PATIENT = {"timeout": "5s", "connect_timeout": "5s"}  # where it is about what is counted, and the machine may be slow
 
@@ -196,14 +196,12 @@ def test_who_is_refused_is_not_asked_about_each_time(redis):
 # What is kept in Redis
 
 
-HOSTILE = ["a b", "a  b", "'a'", '"a"', "a\\r\\nFLUSHALL\\r\\n", "{a}", "{a}b", "}{", "*", "a?", "[a]", "$5", "*3", "-ERR", "a:b", "a:", ":a",
-           "%00", "\xc3\xa9", "\xe9", "\xff\xfe", "a\tb", "x" * 8000, "x" * 8000 + "y", "{" + "x" * 300, "#" + "0" * 64, "\xc3\xa9" * 200]
+HOSTILE = ["a b", "a  b", "'a'", '"a"', "a\\r\\nFLUSHALL\\r\\n", "{a}", "{a}b", "}{", "*", "a?", "[a]", "$5", "*3", "-ERR", "a:b",
+           "a:", ":a", "%00", "\xc3\xa9", "\xe9", "\xff\xfe", "a\tb", "x" * 8000, "x" * 8000 + "y", "{" + "x" * 300, "#" + "0" * 64, "\xc3\xa9" * 200]
 
 
 def test_hostile_values_in_fields_break_nothing_and_stay_distinct(redis):
-    limits = {"a": fixed(1, key="header:X-Key"), "a:b": fixed(1000, key="header:X-Key")}
-    limits = {name: limit for name, limit in limits.items() if ":" not in name}
-    with proxied(redis, limits) as proxy:
+    with proxied(redis, {"a": fixed(1, key="header:X-Key")}) as proxy:
         for value in HOSTILE:
             assert statuses(proxy, 2, X_Key=value) == [200, 429], value[:40]
         assert [statuses(proxy, 1, X_Key=value)[0] for value in HOSTILE] == [429] * len(HOSTILE)
@@ -216,9 +214,10 @@ def test_hostile_values_in_fields_break_nothing_and_stay_distinct(redis):
 
 
 SPELLED = {"cookie:id": [{"Cookie": f"id={value}"} for value in ("a b", "{a}", "'", "*", "\xc3\xa9", "\xff", "x" * 8000, "a:b", "a=b")],
-           "query:key": [{"target": f"/?key={value}"} for value in ("a+b", "a%20%22", "'", "*", "%0d%0aFLUSHALL", "%00", "%7b", "%c3%a9",
-                                                                    "x" * 7000, "$1", "a:b", "a=b")],
-           "path": [{"target": f"/{value}"} for value in ("a%20b", "'", "*", "%0d%0aFLUSHALL%0d%0a", "%7ba%7d", "%c3%a9", "x" * 7000, "a:b", "$1")]}
+           "query:key": [{"target": f"/?key={value}"} for value in ("a+b", "a%20%22", "'", "*", "%7b", "%c3%a9", "x" * 7000, "$1", "a:b",
+                                                                    "a=b", "%0d%0aFLUSHALL")],
+           "path": [{"target": f"/{value}"} for value in ("a%20b", "'", "*", "%0d%0aFLUSHALL%0d%0a", "%7ba%7d", "%c3%a9", "x" * 7000, "a:b",
+                                                          "$1")]}
 
 
 @pytest.mark.parametrize("key", SPELLED)
@@ -441,8 +440,8 @@ def test_a_password_is_read_from_its_file_and_shown_nowhere(tmp_path):
         with proxied(redis, None, {"password_file": password_file(tmp_path, PASSWORD)}, made=administered) as proxy:
             assert statuses(proxy, 4) == [200] * 3 + [429]
             admin = Admin(proxy)
-            places = [json.dumps(admin.shown("/v1/limits")), json.dumps(proxy.page("status")), run("config", "expand", str(proxy.config)).stdout,
-                      run("limits", "--admin", admin.where).stdout, "\n".join(proxy.lines)]
+            places = [json.dumps(admin.shown("/v1/limits")), json.dumps(proxy.page("status")),
+                      run("config", "expand", str(proxy.config)).stdout, run("limits", "--admin", admin.where).stdout, "\n".join(proxy.lines)]
             assert all(PASSWORD not in text for text in places)
 
 
@@ -553,13 +552,13 @@ def test_a_slow_redis_is_left_alone_and_taken_back(fake):
 
 
 GARBAGE = {
-    "endless-array": b"*1000000000\r\n", "endless-bulk": b"$536870913\r\n", "negative-bulk": b"$-5\r\n", "endless-line": b"+" + b"x" * 3_000_000,
-    "deep": b"*1\r\n" * 100_000, "http": b"HTTP/1.1 400 Bad Request\r\n\r\n", "status": b"+OK\r\n", "nil": b"$-1\r\n",
+    "endless-array": b"*1000000000\r\n", "endless-bulk": b"$536870913\r\n", "negative-bulk": b"$-5\r\n",
+    "endless-line": b"+" + b"x" * 3_000_000, "deep": b"*1\r\n" * 100_000, "http": b"HTTP/1.1 400 Bad Request\r\n\r\n", "status": b"+OK\r\n", "nil": b"$-1\r\n",
     "too-few": integers(1, 2, 3), "texts": b"*7\r\n" + b"$1\r\n1\r\n" * 7, "negative": integers(1, -5, 0, 0, 0, 0, 1),
     "huge": integers(1, 1, 0, 0, 2**62, 2**62, 1), "overflow": b"*7\r\n" + b":99999999999999999999999\r\n" * 7, "twice": ALLOWED + ALLOWED,
     "push": b">2\r\n$4\r\npush\r\n:1\r\n", "nul": b"\0" * 5000, "closed": None, "error": b"-ERR something\r\n",
-    "error-without-words": b"-\r\n", "loading": b"-LOADING Redis is loading the dataset in memory\r\n", "moved": b"-MOVED 5 127.0.0.1:1\r\n",
-    "noscript": b"-NOSCRIPT No matching script.\r\n", "partial": ALLOWED[:10], "nothing": b"",
+    "error-without-words": b"-\r\n", "loading": b"-LOADING Redis is loading the dataset in memory\r\n",
+    "moved": b"-MOVED 5 127.0.0.1:1\r\n", "noscript": b"-NOSCRIPT No matching script.\r\n", "partial": ALLOWED[:10], "nothing": b"",
 }
 
 
@@ -600,6 +599,17 @@ def test_a_reload_with_another_url_counts_there(redis, own):
         assert statuses(proxy, 2) == [200, 429]
         assert any(b":a:" in name for name in own.keys())
         until(lambda: redis.clients() == 0, "the end of the connections to the first")
+
+
+def test_connections_that_redis_ends_are_made_anew(own):
+    with proxied(own, {"a": fixed(40)}) as proxy:
+        found = []
+        for _ in range(20):
+            own.ask("CLIENT", "KILL", "TYPE", "normal")
+            found += statuses(proxy, 2)
+        assert found == [200] * 40
+        until(lambda: the_store(proxy)["connects"] > 2, "other connections")
+        counts_again(proxy, own)
 
 
 def test_a_reload_that_leaves_the_store_as_it_is_leaves_its_connections(redis):
@@ -657,7 +667,7 @@ def test_the_end_does_not_wait_for_a_stopped_redis(own, number):
 
 
 def test_a_client_that_goes_away_meanwhile_leaves_all_in_order(own):
-    with proxied(own, {"a": fixed(3)}) as proxy:
+    with proxied(own, {"a": fixed(3)}, {"timeout": "500ms"}) as proxy:
         own.pause()
         clients = [proxy.client() for _ in range(10)]
         for client in clients:
