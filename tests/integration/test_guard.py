@@ -138,6 +138,22 @@ def test_what_is_no_token_never_reaches_the_application(tmp_path):
         assert guard.get(with_token("/a?b=c", token)).status == 200, "none of that has used the token up"
 
 
+def test_a_preflight_goes_on_by_the_token_of_its_request_and_leaves_it_good(tmp_path):
+    asks = {"Origin": "https://page.test", "Access-Control-Request-Method": "POST"}
+    target = with_token("/a", mint("/a", mth="POST"))
+    with guarding(tmp_path) as (guard, app):
+        for fields in ({}, {"Origin": "https://page.test"}, {"Access-Control-Request-Method": "POST"},
+                       {**asks, "Access-Control-Request-Method": "GET"}):
+            assert guard.get(target, "OPTIONS", fields).status == 403, fields
+        assert guard.get(target, "GET", asks).status == 403, "it is no preflight"
+        assert app.requests == []
+        assert [guard.get(target, "OPTIONS", asks).status for _ in range(2)] == [200, 200]
+        assert guard.get(target, "POST", body=b"x").status == 200
+        assert guard.get(target, "POST", body=b"x").status == 403
+        assert [request.method for request in app.requests] == ["OPTIONS", "OPTIONS", "POST"]
+        assert guard.page()["guard"]["admitted"] == 1, "one client has arrived"
+
+
 def test_a_huge_token_is_refused(tmp_path):
     with guarding(tmp_path) as (guard, app):
         assert guard.get(with_token("/a", "A" * 65536)).status in (403, 414, 431)
