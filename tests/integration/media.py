@@ -20,8 +20,8 @@ class Silence:
     """A WAV file of 16 bits, one channel: made when it is asked for, for it would be large."""
 
     data_bytes = 2 * SOUND_RATE * SOUND_SECONDS
-    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + data_bytes, b"WAVE", b"fmt ", 16, 1, 1, SOUND_RATE, 2 * SOUND_RATE, 2, 16, b"data",
-                       data_bytes)
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + data_bytes, b"WAVE", b"fmt ", 16, 1, 1, SOUND_RATE, 2 * SOUND_RATE, 2, 16,
+                       b"data", data_bytes)
 
     def __len__(self):
         return len(self.head) + self.data_bytes
