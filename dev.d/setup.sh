@@ -3,7 +3,7 @@
 packages_build=(clang-19 lld-19 cmake ninja-build libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libssl-dev
                 libc-ares-dev libhiredis-dev)
 packages_test=(libclang-rt-19-dev llvm-19 libgtest-dev libgmock-dev python3 python3-pytest python3-yaml python3-jsonschema strace
-               redis-server redis-sentinel)
+               redis-server redis-sentinel curl chromium)
 packages_bench=(python3 nginx-light haproxy strace)
 packages_lint=(python3 clang-format-19 clang-tidy-19)
 

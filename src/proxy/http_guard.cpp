@@ -36,6 +36,13 @@ std::optional<std::string_view> sole_field(const http::RequestHead& head, std::s
   return value;
 }
 
+// What a browser asks about before it follows with more than a simple request, at the URL of that request (Fetch §4.8): such a preflight
+// has the request's token, and leaves it good for the request.
+std::optional<std::string_view> preflighted_method(const http::RequestHead& head) {
+  if (head.method_text != "OPTIONS" || !sole_field(head, "Origin")) return std::nullopt;
+  return sole_field(head, "Access-Control-Request-Method");
+}
+
 // The token in a cookie. Of two the second is another's, or a trap: then it is none that can be right.
 std::optional<std::string_view> token_cookie(const http::RequestHead& head, std::string_view name) {
   std::size_t count = 0;
@@ -87,7 +94,7 @@ HttpProxy::Admission HttpProxy::examine(const Trip& trip, const Asked& asked) {
   };
   const auto claims = token::verify(*trip.site().keys_of(*trip.route), *shown, expected);
   if (!claims) return denied(claims.error().sentence);
-  if (options.one_time) {
+  if (options.one_time && !asked.preflight) {
     const UsedTokens::Use use = trip.site().used_tokens->use(claims->id, claims->expires_s + skew_s, now_s);
     if (use == UsedTokens::Use::again) return denied("the token has been used before, and each is good for one request");
     if (use == UsedTokens::Use::full) {
@@ -107,11 +114,17 @@ Task<bool> HttpProxy::pass_guard(Trip& trip) {
   }
   const GuardOptions& options = *trip.route->heads->guard;
   const http::RequestHead& head = trip.exchange.head();
-  Asked asked{.target = target_of(head), .method = head.method_text, .token = {}, .client = trip.exchange.client.ip};
+  const auto preflighted = preflighted_method(head);
+  Asked asked{.target = target_of(head),
+              .method = preflighted.value_or(head.method_text),
+              .token = {},
+              .client = trip.exchange.client.ip,
+              .preflight = preflighted.has_value()};
   if (options.token_in == TokenPlace::cookie) asked.token = token_cookie(head, options.token_name);
   const Admission admission = examine(trip, asked);
   if (admission.verdict == Admission::Verdict::admitted) {
-    metrics_.guard_admitted.add();
+    // The gateway has sent one client, which arrives with its request.
+    if (!asked.preflight) metrics_.guard_admitted.add();
     const std::size_t query = admission.target.find('?');
     if (admission.target != asked.target) {
       trip.query = std::make_unique<std::string>(query == std::string::npos ? "" : admission.target.substr(query + 1));

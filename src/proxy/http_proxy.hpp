@@ -172,6 +172,7 @@ class HttpProxy final : public ExchangeHandler {
     std::string_view method;
     std::optional<std::string_view> token;  // in a cookie
     IpAddress client;
+    bool preflight = false;  // of the request with that method
   };
   struct Admission {
     enum class Verdict : std::uint8_t { absent, admitted, denied };

@@ -189,7 +189,7 @@ void LimitGate::keep(std::unique_ptr<LimitUse>& use) const {
     } else if (one.state != State::not_counted) {
       counters.passed.add();
       if (lasts) use->hold(*one.limit, one.hash);
-      says_so |= options.fields == FieldsOn::always;
+      says_so |= options.fields == FieldsOn::always && !options.dry_run;
     }
   }
   if (!says_so) return;
@@ -207,7 +207,7 @@ std::string LimitGate::fields(FieldsOn on) const {
     const quota::LimitOptions& options = one.limit->options;
     const bool shown = options.fields == FieldsOn::always || options.fields == on;
     const bool asked = one.state != State::ask && one.state != State::paced && (one.state != State::not_counted || &one == refused_);
-    if (!shown || !asked) continue;
+    if (!shown || !asked || options.dry_run) continue;
     const char* const comma = policies.empty() ? "" : ", ";
     const std::string window =
         options.rule.kind == Kind::concurrent ? ";qu=\"concurrent-requests\"" : fmt::format(";w={}", whole_seconds(options.rule.period));

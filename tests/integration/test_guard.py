@@ -1,7 +1,6 @@
 """The guard beside an application: what it lets through, what it refuses, whom it sends back, and what it tells the gateway. Tokens are
 minted by the tests, so that no code of ours says that they are right."""
 
-import base64
 import contextlib
 import hashlib
 import hmac
@@ -11,42 +10,20 @@ import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import threading
 import time
-from urllib.parse import urlsplit
 
 import pytest
 
+from admin_api import Api
 from client import Client, request_bytes
+from fleet import OPERATOR, REGISTRAR, SECRET, Guard, encoded, follow, jwk, key_file, private, until
 from harness import DEADLINE_SECONDS, Process, Proxy, REPOSITORY, configuration, free_port, run
 from server import Server, answer_hello
-from admin_api import Api
 
-SECRET = b"k" * 32
 OTHER = b"o" * 32
-OPERATOR = "0123456789abcdef-operator"
-REGISTRAR = "0123456789abcdef-registrar"
-
-
-def encoded(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def private(path, text):
-    path.write_text(text)
-    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
-    return str(path)
-
-
-def jwk(kid="1", secret=SECRET):
-    return {"kty": "oct", "kid": kid, "alg": "HS256", "k": encoded(secret)}
-
-
-def key_file(path, *keys):
-    return private(path, json.dumps({"keys": list(keys) or [jwk()]}))
 
 
 def mint(target="/a?b=c", secret=SECRET, header=(), **claims):
@@ -61,24 +38,6 @@ def mint(target="/a?b=c", secret=SECRET, header=(), **claims):
 
 def with_token(target, token, name="steelyard_token"):
     return f"{target}{'&' if '?' in target else '?'}{name}={token}"
-
-
-class Guard(Process):
-    def __init__(self, app_port, keys, *more):
-        self.port = free_port()
-        super().__init__(["guard", "--listen", f"127.0.0.1:{self.port}", "--app", f"127.0.0.1:{app_port}", "--id", "a", "--keys", keys,
-                          "--status-pages", *more])
-        self.wait_line("ready: ")
-
-    def client(self):
-        return Client(self.port)
-
-    def get(self, target, method="GET", fields=(), body=None):
-        with self.client() as client:
-            return client.request(method, target, dict(fields), body)
-
-    def page(self, name="metrics"):
-        return json.loads(self.get(f"/__{name}__").body)
 
 
 @contextlib.contextmanager
@@ -177,6 +136,22 @@ def test_what_is_no_token_never_reaches_the_application(tmp_path):
             assert guard.get(target).status == 403, target
         assert app.requests == []
         assert guard.get(with_token("/a?b=c", token)).status == 200, "none of that has used the token up"
+
+
+def test_a_preflight_goes_on_by_the_token_of_its_request_and_leaves_it_good(tmp_path):
+    asks = {"Origin": "https://page.test", "Access-Control-Request-Method": "POST"}
+    target = with_token("/a", mint("/a", mth="POST"))
+    with guarding(tmp_path) as (guard, app):
+        for fields in ({}, {"Origin": "https://page.test"}, {"Access-Control-Request-Method": "POST"},
+                       {**asks, "Access-Control-Request-Method": "GET"}):
+            assert guard.get(target, "OPTIONS", fields).status == 403, fields
+        assert guard.get(target, "GET", asks).status == 403, "it is no preflight"
+        assert app.requests == []
+        assert [guard.get(target, "OPTIONS", asks).status for _ in range(2)] == [200, 200]
+        assert guard.get(target, "POST", body=b"x").status == 200
+        assert guard.get(target, "POST", body=b"x").status == 403
+        assert [request.method for request in app.requests] == ["OPTIONS", "OPTIONS", "POST"]
+        assert guard.page()["guard"]["admitted"] == 1, "one client has arrived"
 
 
 def test_a_huge_token_is_refused(tmp_path):
@@ -293,20 +268,6 @@ def together(tmp_path, lease="10s", handler=answer_hello):
             guard.kill()
 
 
-def follow(port, target, method="GET", body=None, most=8):
-    """The last answer, as clients get it that follow redirects, and on which ports they were."""
-    ports = []
-    for _ in range(most):
-        ports.append(port)
-        with Client(port) as client:
-            answer = client.request(method, target, {}, body)
-        if answer.status not in (307, 308):
-            break
-        where = urlsplit(answer.value("location"))
-        port, target = where.port, answer.value("location").split(where.netloc, 1)[1]
-    return answer, ports
-
-
 @pytest.mark.parametrize("begins_at", ["gateway", "guard"])
 def test_a_client_that_follows_reaches_the_application(tmp_path, begins_at):
     with together(tmp_path) as (gateway, guard, app, _):
@@ -320,12 +281,6 @@ def test_a_client_that_follows_reaches_the_application(tmp_path, begins_at):
 def listens(port):
     with socket.socket() as tried:
         return tried.connect_ex(("127.0.0.1", port)) == 0
-
-
-def until(condition, what):
-    end = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, what
 
 
 def test_the_gateway_knows_what_is_under_way_at_the_guard(tmp_path):
@@ -372,9 +327,7 @@ def test_keys_are_changed_one_after_the_other(tmp_path):
     with together(tmp_path) as (gateway, guard, app, _):
         for keys in ([jwk(), jwk("2", OTHER)], [jwk("2", OTHER), jwk()], [jwk("2", OTHER)]):
             key_file(file, *keys)
-            lines = len(guard.lines)
-            guard.process.send_signal(signal.SIGHUP)
-            guard.wait(lambda: any("in use" in text for text in guard.lines[lines:]), "the guard has read its keys again")
+            guard.read_keys_again()
             gateway.reload(gateway.told)
             assert follow(gateway.port, "/x")[0].status == 200, keys
         assert guard.get(with_token("/a", mint("/a"))).status == 403, "the first key is not known any more"

@@ -121,6 +121,11 @@ Task<Link::Outcome<void>> Node::connect(Link& link) {
     const auto selected = co_await link.ask(resp::command({"SELECT", fmt::to_string(options_.database)}));
     if (!selected) co_return std::unexpected(selected.error());
   }
+  if (options_.login.password.empty()) {
+    // One that wants a password says so to this; a longer command it may just refuse as too long.
+    const auto greeted = co_await link.ask(resp::command({"PING"}));
+    if (!greeted) co_return std::unexpected(greeted.error());
+  }
   const auto probed = co_await probe(link);
   co_return probed;
 }
@@ -202,16 +207,15 @@ void Node::on_reply(const resp::Reply& reply) {
   if (heard == Call::Heard::unexpected) {
     on_failure("what it answered is not what its script says");
     break_off("what it answered is not what its script says");
-  } else if (reply.is_error()) {
-    judge_error(reply.text);
+  } else if (reply.is_error() && (heard == Call::Heard::failed || pending.call == nullptr)) {
+    on_error(reply.text);
   }
 }
 
-void Node::judge_error(const std::string& error) {
+void Node::on_error(const std::string& error) {
   const std::string_view code = resp::error_code(error);
-  // These say nothing against this Redis: who asked knows what to do.
-  if (code == "NOSCRIPT" || (part_ == Part::of_cluster && leads_elsewhere(code))) return;
-  on_failure(error);
+  if (part_ == Part::of_cluster && leads_elsewhere(code)) return;  // which says nothing against this Redis
+  on_failure(error.empty() ? "it answered an error without a word" : error);
   if (names_wrong_redis(code)) break_off(error);
 }
 

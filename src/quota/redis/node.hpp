@@ -22,8 +22,9 @@ namespace steelyard::quota {
 // Who waits for one reply, of which it is told once, unless it is forgotten before. Must not destroy the node.
 class Call {
  public:
-  enum class Heard : std::uint8_t { good, unexpected };
-  // `unexpected`: this is no answer to what was asked, so nothing behind it can be trusted either.
+  enum class Heard : std::uint8_t { good, failed, unexpected };
+  // `failed`: an error that this can do nothing about. `unexpected`: this is no answer to what was asked, so nothing behind it can be
+  // trusted either.
   virtual Heard on_reply(const resp::Reply& reply) = 0;
   virtual void on_lost(Unavailable why) = 0;
 
@@ -84,7 +85,7 @@ class Node final : private Fiber::Owner {
   Task<void> write(Link& link);
   Task<void> pause();
   void on_reply(const resp::Reply& reply);
-  void judge_error(const std::string& error);
+  void on_error(const std::string& error);
   void on_failure(std::string reason);
   void begin_serving();
   void end_serving();

@@ -136,6 +136,7 @@ Call::Heard RedisStore::Round::Decision::on_reply(const resp::Reply& reply) {
   } else if (!follow(reply.text)) {
     store_->counters_.errors.add();
     settle(std::unexpected(Unavailable::failed));
+    return Heard::failed;
   }
   return Heard::good;
 }

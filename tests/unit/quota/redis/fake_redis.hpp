@@ -99,6 +99,10 @@ class FakeRedis {
     for (auto command = reader.next(); command && *command; command = reader.next()) {
       Words words;
       for (const resp::Reply& word : (*command)->items) words.push_back(word.text);
+      if (words == Words{"PING"}) {  // with which each connection begins
+        EXPECT_TRUE(stream.write(std::string_view("+PONG\r\n")));
+        continue;
+      }
       asked.push_back(words);
       const auto answer = script(words);
       if (!answer) return false;

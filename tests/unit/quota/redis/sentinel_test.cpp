@@ -31,9 +31,8 @@ class Sentinel {
     folder_ = mkdtemp(pattern.data());
     const std::string file = folder_ + "/sentinel.conf";
     std::ofstream(file) << fmt::format(
-        "bind 127.0.0.1\nport {}\ndir {}\nrequirepass guard\nsentinel monitor main 127.0.0.1 {} 1\nsentinel down-after-milliseconds main "
-        "100\n"
-        "sentinel failover-timeout main 2000\n",
+        "bind 127.0.0.1\nport {}\ndir {}\nrequirepass guard\nsentinel monitor main 127.0.0.1 {} 1\n"
+        "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n",
         address_.port, folder_, master.port);
     process_ = std::make_unique<ChildProcess>(std::vector<std::string>{"redis-sentinel", file});
     EXPECT_TRUE(process_->wait_for_output("+monitor master main")) << process_->said();
