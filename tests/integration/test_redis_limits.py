@@ -197,7 +197,8 @@ def test_who_is_refused_is_not_asked_about_each_time(redis):
 
 
 HOSTILE = ["a b", "a  b", "'a'", '"a"', "a\\r\\nFLUSHALL\\r\\n", "{a}", "{a}b", "}{", "*", "a?", "[a]", "$5", "*3", "-ERR", "a:b",
-           "a:", ":a", "%00", "\xc3\xa9", "\xe9", "\xff\xfe", "a\tb", "x" * 8000, "x" * 8000 + "y", "{" + "x" * 300, "#" + "0" * 64, "\xc3\xa9" * 200]
+           "a:", ":a", "%00",
+           "\xc3\xa9", "\xe9", "\xff\xfe", "a\tb", "x" * 8000, "x" * 8000 + "y", "{" + "x" * 300, "#" + "0" * 64, "\xc3\xa9" * 200]
 
 
 def test_hostile_values_in_fields_break_nothing_and_stay_distinct(redis):
@@ -441,7 +442,8 @@ def test_a_password_is_read_from_its_file_and_shown_nowhere(tmp_path):
             assert statuses(proxy, 4) == [200] * 3 + [429]
             admin = Admin(proxy)
             places = [json.dumps(admin.shown("/v1/limits")), json.dumps(proxy.page("status")),
-                      run("config", "expand", str(proxy.config)).stdout, run("limits", "--admin", admin.where).stdout, "\n".join(proxy.lines)]
+                      run("config", "expand", str(proxy.config)).stdout,
+                      run("limits", "--admin", admin.where).stdout, "\n".join(proxy.lines)]
             assert all(PASSWORD not in text for text in places)
 
 
@@ -553,7 +555,8 @@ def test_a_slow_redis_is_left_alone_and_taken_back(fake):
 
 GARBAGE = {
     "endless-array": b"*1000000000\r\n", "endless-bulk": b"$536870913\r\n", "negative-bulk": b"$-5\r\n",
-    "endless-line": b"+" + b"x" * 3_000_000, "deep": b"*1\r\n" * 100_000, "http": b"HTTP/1.1 400 Bad Request\r\n\r\n", "status": b"+OK\r\n", "nil": b"$-1\r\n",
+    "endless-line": b"+" + b"x" * 3_000_000, "deep": b"*1\r\n" * 100_000, "http": b"HTTP/1.1 400 Bad Request\r\n\r\n", "status": b"+OK\r\n",
+    "nil": b"$-1\r\n",
     "too-few": integers(1, 2, 3), "texts": b"*7\r\n" + b"$1\r\n1\r\n" * 7, "negative": integers(1, -5, 0, 0, 0, 0, 1),
     "huge": integers(1, 1, 0, 0, 2**62, 2**62, 1), "overflow": b"*7\r\n" + b":99999999999999999999999\r\n" * 7, "twice": ALLOWED + ALLOWED,
     "push": b">2\r\n$4\r\npush\r\n:1\r\n", "nul": b"\0" * 5000, "closed": None, "error": b"-ERR something\r\n",
