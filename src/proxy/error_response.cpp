@@ -95,7 +95,7 @@ std::string_view status_text(int status) {
 }
 
 std::size_t write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchange, std::string_view request_id,
-                         std::string_view date) {
+                         std::string_view date, std::string_view fields) {
   char memory[1024];
   HeadBuilder body(memory);
   const auto status = static_cast<std::uint64_t>(answer.status);
@@ -118,6 +118,7 @@ std::size_t write_answer(HeadBuilder& out, const Answer& answer, const Exchange&
   out.text("Content-Length: ").number(body.view().size()).text("\r\n").field("Date", date).field("X-Request-Id", request_id);
   if (answer.status == 405) out.field("Allow", "GET, HEAD");
   if (answer.retry_after) out.field("Retry-After", "1");
+  out.text(fields);
   write_connection(out, exchange);
   out.end();
   if (exchange.method == http::Method::head) return 0;

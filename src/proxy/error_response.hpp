@@ -24,8 +24,9 @@ struct Answer {
 
 // Writes head and body of `answer`: plain text, or JSON where the client asks for it. HEAD gets the head alone. Returns the
 // bytes of the body.
+// `fields`: more of them, complete lines.
 std::size_t write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchange, std::string_view request_id,
-                         std::string_view date);
+                         std::string_view date, std::string_view fields = {});
 
 // The same for who is over a limit on requests (429, RFC 6585 §4), with the body that the limit has.
 struct OverLimit {

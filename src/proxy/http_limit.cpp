@@ -63,14 +63,30 @@ Task<bool> HttpProxy::pass_limits(Trip& trip) {
   const bool passes = co_await gate.pass(site.limits_of_listener(trip.exchange.listener), site.limits_of(trip.route), trip.total_deadline);
   if (passes) {
     gate.keep(trip.limits);
+    // What earlier answers were sent ahead of their pace is waited for now.
+    const bool paced = trip.limits && trip.limits->paces();
+    if (paced) {
+      const auto waited = co_await keep_pace(trip.exchange.fiber, trip.exchange.response, *trip.limits, 0, trip.total_deadline);
+      if (!waited && waited.error().kind == ErrorKind::cancelled) co_return give_up(trip);
+      if (!waited) {
+        co_await answer(trip, answer_to(waited.error()));
+        co_return false;
+      }
+    }
   } else if (gate.refused_by() != nullptr && trip.exchange.fiber.cause() == Cause::none) {
     co_await refuse_over_limit(trip, gate);
   } else {
-    trip.outcome = Outcome::client_gone;
-    trip.failure = "the client went away";
-    trip.exchange.broken_off = true;
+    co_return give_up(trip);
   }
   co_return passes;
+}
+
+// Nobody waits for an answer.
+bool HttpProxy::give_up(Trip& trip) {
+  trip.outcome = Outcome::client_gone;
+  trip.failure = "the client went away";
+  trip.exchange.broken_off = true;
+  return false;
 }
 
 Task<void> HttpProxy::refuse_over_limit(Trip& trip, const LimitGate& gate) {

@@ -296,7 +296,7 @@ Task<void> HttpProxy::answer(Trip& trip, Answer answer) {
   // What is left of the body would be taken for the next request.
   if (!exchange.body.done() || answer.status == 413 || exchange.draining) exchange.keep_alive = false;
   HeadBuilder out(scratch_.head());
-  trip.response_bytes = write_answer(out, answer, exchange, trip.request_id, date());
+  trip.response_bytes = write_answer(out, answer, exchange, trip.request_id, date(), limit_fields(trip));
   trip.status = static_cast<std::uint16_t>(answer.status);
   trip.outcome = Outcome::refused;
   trip.failure = answer.reason;

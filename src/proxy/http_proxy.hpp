@@ -164,6 +164,7 @@ class HttpProxy final : public ExchangeHandler {
   class Counted;
   [[nodiscard]] static bool is_limited(const Trip& trip);
   Task<bool> pass_limits(Trip& trip);
+  static bool give_up(Trip& trip);
   Task<void> refuse_over_limit(Trip& trip, const LimitGate& gate);
 
   // Whether a request may go on to the application that this guards (http_guard.cpp).

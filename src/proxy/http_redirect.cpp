@@ -50,6 +50,7 @@ struct Redirection {
   std::string_view session;  // the value of a Set-Cookie of our own
   std::string_view request_id;
   std::string_view date;
+  std::string_view limit_fields;  // complete lines
 };
 
 // A cookie reaches the server where that has the host name under which the client knows this proxy (RFC 6265 §5.3).
@@ -96,6 +97,7 @@ std::size_t write_redirect(HeadBuilder& out, const Redirection& redirection) {
     out.field("Connection", "keep-alive");
   }
   write_cookies(out, redirection);
+  out.text(redirection.limit_fields);
   for (const HeaderField& field : redirection.edits.set) out.field(field.name, field.value);
   for (const HeaderField& field : redirection.edits.add) out.field(field.name, field.value);
   out.end();
@@ -199,7 +201,8 @@ Task<Result<void>> HttpProxy::send_redirect(Trip& trip, const RedirectTarget& wa
                                                       .token = in_query ? std::string_view{} : std::string_view(token),
                                                       .session = new_session(trip),
                                                       .request_id = trip.request_id,
-                                                      .date = date()});
+                                                      .date = date(),
+                                                      .limit_fields = limit_fields(trip)});
   if (out.overflowed()) co_return fail(ErrorKind::system);
   trip.status = options.status;
   trip.outcome = Outcome::redirected;

@@ -276,11 +276,15 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
   trip.answered = true;
   trip.status = static_cast<std::uint16_t>(head.status);
   exchange.response_started = true;
-  auto sent = exchange.response.send(placed_before(out.view(), first_bytes(body, *piece, coding)));
+  const std::span<const char> first = first_bytes(body, *piece, coding);
+  auto sent = exchange.response.send(placed_before(out.view(), first));
+  Pace* const pace = trip.limits && trip.limits->paces() ? trip.limits.get() : nullptr;
+  if (sent && pace != nullptr && body.done()) pace->spend(first.size(), scheduler_.now());  // who comes next waits for it
   if (sent && (!body.done() || !exchange.response.empty())) {
     RelayBounds limits = bounds(trip);
     limits.body_bytes_max = unlimited;
-    if (trip.limits && trip.limits->paces()) limits.pace = trip.limits.get();
+    limits.pace = body.done() ? nullptr : pace;
+    limits.sent_already = first.size();
     const Coding relayed = coding == ClientCoding::chunked ? Coding::chunked : Coding::plain;
     sent = co_await relay_body(body, exchange.response, relayed, {scratch_, pipes_}, limits, nullptr);
   }
@@ -331,8 +335,10 @@ Task<Result<void>> HttpProxy::pass_tunnel(Trip& trip, std::span<char> after_head
   auto sent = exchange.response.send(placed_before(out.view(), after_head));
   if (sent) sent = to_server.send(exchange.take_leftover());
   if (!sent) co_return sent;
+  Pace* const pace = trip.limits && trip.limits->paces() ? trip.limits.get() : nullptr;
+  if (pace != nullptr) pace->spend(after_head.size(), scheduler_.now());
   const TunnelEnd end = co_await tunnel(exchange, trip.connection->stream(), to_server, {scratch_, pipes_},
-                                        {trip.site().timeouts.tunnel_idle, trip.site().timeouts.body_idle, trip.total_deadline});
+                                        {trip.site().timeouts.tunnel_idle, trip.site().timeouts.body_idle, trip.total_deadline, pace});
   trip.response_bytes = end.server_bytes + after_head.size();
   if (!end.result) {
     if (end.result.error().kind == ErrorKind::timed_out) count_timeout(trip, Limit::tunnel_idle_timeout);

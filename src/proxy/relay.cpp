@@ -45,19 +45,6 @@ class BorrowedPipe {
   Pipes::Pipe pipe_;
 };
 
-// After so many bytes that went one way: waits as long as the pace asks for.
-Task<Result<void>> keep_pace(Fiber& fiber, StreamWriter& to, const RelayBounds& bounds, std::uint64_t bytes) {
-  const Instant now = fiber.scheduler().now();
-  const Duration wait = bounds.pace->spend(bytes, now);
-  if (wait.count() <= 0) co_return Result<void>{};
-  if (now + wait >= bounds.total_deadline) co_return fail(ErrorKind::timed_out, Side::local);
-  to.stream().watch();  // a receiver that goes away ends it
-  fiber.set_deadline(now + wait);
-  const WaitResult waited = co_await until_deadline();
-  if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
-  co_return Result<void>{};
-}
-
 // One step of a splice: fills the pipe or empties it. would_block with the side that must be waited for.
 Result<void> splice_step(BodyReader& from, StreamWriter& to, BorrowedPipe& pipe) {
   constexpr unsigned flags = SPLICE_F_NONBLOCK | SPLICE_F_MOVE;
@@ -100,7 +87,7 @@ Task<Result<void>> splice_body(BodyReader& from, StreamWriter& to, Pipes& pipes,
     turn_bytes += sent_bytes;
     if (!step && step.error().kind != ErrorKind::would_block) co_return step;
     if (bounds.pace != nullptr && sent_bytes != 0) {
-      const auto paced = co_await keep_pace(fiber, to, bounds, sent_bytes);
+      const auto paced = co_await keep_pace(fiber, to, *bounds.pace, sent_bytes, bounds.total_deadline);
       if (!paced) co_return paced;
     }
     WaitResult waited = WaitResult::done;
@@ -129,6 +116,20 @@ bool can_splice(BodyReader& from, StreamWriter& to, Coding coding) {
 
 }  // namespace
 
+Task<Result<void>> keep_pace(Fiber& fiber, StreamWriter& to, Pace& pace, std::uint64_t bytes, Instant total_deadline) {
+  Instant now = fiber.scheduler().now();
+  const Instant until = now + pace.spend(bytes, now);
+  if (until > now && until >= total_deadline) co_return fail(ErrorKind::timed_out);
+  while (now < until) {
+    to.stream().watch();  // a receiver that goes away ends it
+    fiber.set_deadline(until);
+    const WaitResult waited = co_await until_deadline();
+    if (waited == WaitResult::cancelled) co_return fail(ErrorKind::cancelled);
+    now = fiber.scheduler().now();
+  }
+  co_return Result<void>{};
+}
+
 Task<Result<void>> flush(StreamWriter& to, RelayBounds bounds) {
   Fiber& fiber = co_await this_fiber();
   for (;;) {
@@ -144,6 +145,10 @@ Task<Result<void>> relay_body(BodyReader& from, StreamWriter& to, Coding coding,
   Fiber& fiber = co_await this_fiber();
   const Side from_side = client != nullptr ? Side::client : Side::server;
   std::uint64_t turn_bytes = 0;
+  if (bounds.pace != nullptr) {
+    const auto paced = co_await keep_pace(fiber, to, *bounds.pace, bounds.sent_already, bounds.total_deadline);
+    if (!paced) co_return paced;
+  }
   for (;;) {
     if (!to.empty()) {
       const auto flushed = co_await flush(to, bounds);
@@ -169,7 +174,7 @@ Task<Result<void>> relay_body(BodyReader& from, StreamWriter& to, Coding coding,
       const auto sent = to.send(bytes);
       if (!sent) co_return sent;
       if (bounds.pace != nullptr) {
-        const auto paced = co_await keep_pace(fiber, to, bounds, size);
+        const auto paced = co_await keep_pace(fiber, to, *bounds.pace, size, bounds.total_deadline);
         if (!paced) co_return paced;
       }
       turn_bytes += size;

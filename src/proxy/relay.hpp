@@ -56,7 +56,8 @@ struct RelayBounds {
   Duration idle_timeout;   // without a byte moving
   Instant total_deadline;  // of the exchange
   std::uint64_t body_bytes_max;
-  Pace* pace = nullptr;  // as fast as both sides are
+  Pace* pace = nullptr;            // as fast as both sides are
+  std::uint64_t sent_already = 0;  // that count for the pace: what went with the head
 };
 
 // What a worker's relays share.
@@ -76,7 +77,11 @@ struct TunnelBounds {
   Duration idle_timeout;         // without a byte moving, either way
   Duration half_closed_timeout;  // the same, once one side has ended
   Instant total_deadline;
+  Pace* pace = nullptr;  // of what the server sends
 };
+
+// After so many bytes that went to `to`: waits as long as the pace asks for, with `fiber`, which is this one.
+Task<Result<void>> keep_pace(Fiber& fiber, StreamWriter& to, Pace& pace, std::uint64_t bytes, Instant total_deadline);
 
 // Carries bytes both ways until both sides have ended, one has failed, or a bound is reached.
 struct TunnelEnd {

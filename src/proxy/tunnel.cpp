@@ -31,6 +31,7 @@ Task<WaitResult> wait_while_active(MakeWait make_wait, Shared& shared) {
 }
 
 Task<Result<std::uint64_t>> carry(Stream& from, StreamWriter& to, Side from_side, Scratch& scratch, Shared& shared) {
+  Pace* const pace = from_side == Side::server ? shared.bounds.pace : nullptr;
   Fiber& fiber = co_await this_fiber();
   std::uint64_t moved_bytes = 0;
   for (;;) {
@@ -51,6 +52,11 @@ Task<Result<std::uint64_t>> carry(Stream& from, StreamWriter& to, Side from_side
         moved_bytes += *got;
         const auto sent = to.send(scratch.data().first(*got));
         if (!sent) co_return std::unexpected(sent.error());
+        if (pace != nullptr) {
+          const auto paced = co_await keep_pace(fiber, to, *pace, *got, shared.bounds.total_deadline);
+          if (!paced) co_return std::unexpected(paced.error());
+          shared.last_moved = fiber.scheduler().now();
+        }
         // More may be there already: others get their turn first.
         if (from.is_readable()) waited = co_await yield_turn();
       } else if (got.error().kind == ErrorKind::would_block) {

@@ -131,7 +131,7 @@ def test_without_a_manager_it_says_nothing_and_works():
 @contextlib.contextmanager
 def activated(*servers, sockets, **overrides):
     """As systemd starts it: the sockets from descriptor 3 on, and the variables that say so with the process's own number."""
-    offset = 50  # that they can be moved down without one in the way of another
+    offset = 700  # that they can be moved down without one in the way of another, and nothing else has
     for index, each in enumerate(sockets):
         os.dup2(each.fileno(), offset + index)
     moves = " ".join(f"{3 + index}<&{offset + index} {offset + index}<&-" for index in range(len(sockets)))

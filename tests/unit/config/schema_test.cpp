@@ -42,8 +42,8 @@ TEST(Schema, has_every_key_of_both_spellings) {
   ASSERT_TRUE(loaded);
   std::set<std::string> written;
   collect_keys(full_table().write(loaded->options), written);
-  for (const char* own : {"api", "canary", "zone", "privacy", "X-Tier", "X-Trace", "X-Check", "Vary", "X-Canary", "Cache-Control", "per-client",
-                          "per-key", "at-once", "downloads", "shared"})
+  for (const char* own : {"api", "canary", "zone", "privacy", "X-Tier", "X-Trace", "X-Check", "Vary", "X-Canary", "Cache-Control",
+                          "per-client", "per-key", "at-once", "downloads", "shared"})
     written.erase(own);  // the file's own names
   EXPECT_GE(written.size(), 100U);
   for (const std::string& name : written) EXPECT_TRUE(names.contains(name)) << name;
