@@ -636,8 +636,8 @@ def test_what_one_answer_took_slows_down_the_next():
     with limited(**paced("64KiB/1h")) as (_, proxy), proxy.client() as first, proxy.client(receive_buffer=1 << 20) as second:
         first.send(request_bytes(target="/large"))
         until(lambda: shown(proxy, "slow")["waited_seconds"] > 0, "a wait")
-        second.send(request_bytes(target="/large"))
         waited = shown(proxy, "slow")["waited_seconds"]
+        second.send(request_bytes(target="/large"))
         until(lambda: shown(proxy, "slow")["waited_seconds"] > waited, "another wait")
         assert arrived(second) < 1024 * 1024
 
