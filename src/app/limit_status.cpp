@@ -47,20 +47,7 @@ double milliseconds(Duration duration) { return static_cast<double>(duration / 1
 
 Json describe(const quota::Limit& limit, Instant now, Detail detail) {
   const quota::LimitOptions& options = limit.options;
-  std::uint64_t passed = 0;
-  std::uint64_t refused = 0;
-  std::uint64_t would_refuse = 0;
-  std::uint64_t exempt = 0;
-  std::uint64_t unreachable = 0;
-  std::uint64_t waited_us = 0;
-  for (const quota::LimitCounters& counters : *limit.memory.counters) {
-    passed += counters.passed.value();
-    refused += counters.refused.value();
-    would_refuse += counters.would_refuse.value();
-    exempt += counters.exempt.value();
-    unreachable += counters.unreachable.value();
-    waited_us += counters.waited_us.value();
-  }
+  const quota::LimitCounts counts = limit.counts();
   Json key = Json::array();
   for (const quota::KeyPart& part : options.key) key.push_back(config::KeyPartText{}.write(part));
   Json described{{"name", options.name}, {"kind", limit::name(options.rule.kind)}, {"key", key}};
@@ -71,12 +58,12 @@ Json describe(const quota::Limit& limit, Instant now, Detail detail) {
   }
   described["store"] = options.store.empty() ? Json("memory") : Json(options.store);
   described["dry_run"] = options.dry_run;
-  described["passed"] = passed;
-  described["refused"] = refused;
-  described["would_refuse"] = would_refuse;
-  described["exempt"] = exempt;
-  described["unreachable"] = unreachable;
-  if (options.rule.kind == limit::Kind::bandwidth) described["waited_seconds"] = static_cast<double>(waited_us) / 1e6;
+  described["passed"] = counts.passed;
+  described["refused"] = counts.refused;
+  described["would_refuse"] = counts.would_refuse;
+  described["exempt"] = counts.exempt;
+  described["unreachable"] = counts.unreachable;
+  if (options.rule.kind == limit::Kind::bandwidth) described["waited_seconds"] = static_cast<double>(counts.waited_us) / 1e6;
   described["keys_max"] = options.keys_max;
   described["keys_evicted"] = limit.memory.table->evicted();
   described["uncounted"] = limit.memory.table->uncounted();

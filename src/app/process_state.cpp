@@ -50,6 +50,14 @@ constexpr std::pair<const char*, std::uint64_t ServerCounts::*> server_counters[
     {"connections_opened", &ServerCounts::connections_opened},
     {"connections_reused", &ServerCounts::connections_reused},
 };
+constexpr std::pair<const char*, std::uint64_t quota::LimitCounts::*> limit_counters[] = {
+    {"passed", &quota::LimitCounts::passed},
+    {"refused", &quota::LimitCounts::refused},
+    {"would_refuse", &quota::LimitCounts::would_refuse},
+    {"exempt", &quota::LimitCounts::exempt},
+    {"unreachable", &quota::LimitCounts::unreachable},
+    {"waited_us", &quota::LimitCounts::waited_us},
+};
 constexpr std::pair<const char*, Hold> holds[] = {
     {"unhealthy", Hold::unhealthy}, {"draining", Hold::draining}, {"ejected", Hold::ejected}, {"unreachable", Hold::unreachable}};
 constexpr std::pair<const char*, Health> healths[] = {{"healthy", Health::healthy}, {"unhealthy", Health::unhealthy}};
@@ -175,11 +183,16 @@ std::string to_json(const ProcessState& state) {
     for (const ServerKnowledge& server : pool.servers) servers.push_back(server_json(server));
     pools[pool.name] = std::move(servers);
   }
+  Json limits = Json::object();
+  for (const ProcessState::KnownLimit& limit : state.limits) {
+    for (const auto& [key, counter] : limit_counters) limits[limit.name][key] = limit.counts.*counter;
+  }
   const Json document{{"start", state.start.ns},
                       {"metrics", metrics_document(state.metrics)},
                       {"session_secret", state.session_secret},
                       {"seed", state.seed},
                       {"pools", std::move(pools)},
+                      {"limits", std::move(limits)},
                       {"registry", state.registry}};
   // A reason may quote what a server has sent.
   return document.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -196,6 +209,10 @@ std::expected<ProcessState, std::string> read_process_state(std::string_view jso
     for (const auto& [pool, servers] : document.at("pools").items()) {
       state.pools.push_back({pool, {}});
       for (const Json& server : servers) state.pools.back().servers.push_back(read_server(server));
+    }
+    for (const auto& [name, counts] : document.value("limits", Json::object()).items()) {
+      state.limits.push_back({name, {}});
+      for (const auto& [key, counter] : limit_counters) read(counts, key, state.limits.back().counts.*counter);
     }
     read(document, "registry", state.registry);
     return state;

@@ -10,6 +10,7 @@
 
 #include "base/time.hpp"
 #include "observe/metrics.hpp"
+#include "quota/limit.hpp"
 #include "upstream/knowledge.hpp"
 
 namespace steelyard {
@@ -20,11 +21,17 @@ struct ProcessState {
     std::vector<ServerKnowledge> servers;
   };
 
+  struct KnownLimit {
+    std::string name;
+    quota::LimitCounts counts;
+  };
+
   Instant start;                 // of the first of these processes
   MetricsSnapshot metrics;       // the counters of all of them
   std::string session_secret{};  // of pools that have none of their own
   std::uint64_t seed = 0;
   std::vector<KnownPool> pools{};
+  std::vector<KnownLimit> limits{};
   std::string registry{};  // for whoever keeps the registered servers; opaque here
 };
 

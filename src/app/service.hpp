@@ -138,6 +138,7 @@ class Service final : private PacketRegistrar {
   void begin_as(const ProcessState& earlier);
   void restore(const ProcessState& earlier);
   void continue_from(const ProcessState& earlier);
+  void continue_limits(const ProcessState& earlier);
   // As the one that goes.
   [[nodiscard]] ProcessState state() const;
   void hand_over();

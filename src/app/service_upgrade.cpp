@@ -19,6 +19,7 @@ std::expected<void, std::string> Service::upgrade() {
 ProcessState Service::state() const {
   ProcessState state{.start = metrics_->start(), .metrics = metrics(), .session_secret = session_secret_, .seed = seed_};
   for (const auto& pool : pools_.pools()) state.pools.push_back({pool->name(), pool->knowledge()});
+  for (const auto& limit : view()->site->limits) state.limits.push_back({limit->options.name, limit->counts()});
   state.registry = directory_.handed_over();
   return state;
 }
@@ -87,6 +88,16 @@ void Service::restore(const ProcessState& earlier) {
   for (const ProcessState::KnownPool& known : earlier.pools) {
     if (const auto pool = pools_.find(known.name)) pool->restore(known.servers, moment());
   }
+  continue_limits(earlier);
+}
+
+void Service::continue_limits(const ProcessState& earlier) {
+  const auto now = view();
+  for (const ProcessState::KnownLimit& known : earlier.limits) {
+    for (const auto& limit : now->site->limits) {
+      if (limit->options.name == known.name) limit->continue_from(known.counts);
+    }
+  }
 }
 
 void Service::continue_from(const ProcessState& earlier) {
@@ -94,6 +105,7 @@ void Service::continue_from(const ProcessState& earlier) {
   for (const ProcessState::KnownPool& known : earlier.pools) {
     if (const auto pool = pools_.find(known.name)) pool->continue_from(known.servers);
   }
+  continue_limits(earlier);
 }
 
 }  // namespace steelyard

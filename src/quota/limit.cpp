@@ -1,9 +1,20 @@
 #include "quota/limit.hpp"
 
+#include <utility>
+
 #include "decide/limit/check.hpp"
 
 namespace steelyard::quota {
 namespace {
+
+constexpr std::pair<Counter LimitCounters::*, std::uint64_t LimitCounts::*> pairs[] = {
+    {&LimitCounters::passed, &LimitCounts::passed},
+    {&LimitCounters::refused, &LimitCounts::refused},
+    {&LimitCounters::would_refuse, &LimitCounts::would_refuse},
+    {&LimitCounters::exempt, &LimitCounts::exempt},
+    {&LimitCounters::unreachable, &LimitCounts::unreachable},
+    {&LimitCounters::waited_us, &LimitCounts::waited_us},
+};
 
 // Whether what was counted by one means the same to the other.
 bool counts_alike(const LimitOptions& before, const LimitOptions& after) {
@@ -13,6 +24,22 @@ bool counts_alike(const LimitOptions& before, const LimitOptions& after) {
 
 }  // namespace
 
+LimitCounts Limit::counts() const {
+  LimitCounts sum;
+  for (const LimitCounters& counted : *memory.counters) {
+    for (const auto& [counter, total] : pairs) sum.*total += (counted.*counter).value();
+  }
+  return sum;
+}
+
+void Limit::continue_from(const LimitCounts& earlier) const {
+  LimitCounters& before = memory.counters->back();
+  for (const auto& [counter, total] : pairs) {
+    const std::uint64_t known = (before.*counter).value();
+    if (earlier.*total > known) (before.*counter).add(earlier.*total - known);
+  }
+}
+
 LimitMemory LimitBook::memory_for(const LimitOptions& options, const Known* known) const {
   LimitMemory memory;
   if (known != nullptr && counts_alike(known->options, options)) {
@@ -20,7 +47,7 @@ LimitMemory LimitBook::memory_for(const LimitOptions& options, const Known* know
   } else {
     memory.table = std::make_shared<LocalTable>(options.keys_max, seed_);
     memory.refused_keys = std::make_shared<TopKeys>();
-    memory.counters = known != nullptr ? known->memory.counters : std::make_shared<std::vector<LimitCounters>>(worker_count_);
+    memory.counters = known != nullptr ? known->memory.counters : std::make_shared<std::vector<LimitCounters>>(worker_count_ + 1);
   }
   const bool same_store = known != nullptr && known->options.store == options.store;
   if (options.store.empty()) {

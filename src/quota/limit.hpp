@@ -28,12 +28,22 @@ struct alignas(64) LimitCounters {
   Counter waited_us;    // of bandwidth
 };
 
+// The sum of them.
+struct LimitCounts {
+  std::uint64_t passed = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t would_refuse = 0;
+  std::uint64_t exempt = 0;
+  std::uint64_t unreachable = 0;
+  std::uint64_t waited_us = 0;
+};
+
 // What stays when the configuration changes.
 struct LimitMemory {
   std::shared_ptr<LocalTable> table;
   std::shared_ptr<LeaseTable> leases;  // nullptr where there is no store
   std::shared_ptr<TopKeys> refused_keys;
-  std::shared_ptr<std::vector<LimitCounters>> counters;  // of each worker
+  std::shared_ptr<std::vector<LimitCounters>> counters;  // of each worker, and of the processes before this one
   // Keys for which a lease is on its way, of each worker: who comes meanwhile takes none of its own.
   std::shared_ptr<std::vector<std::unordered_set<std::uint64_t>>> leasing;
 };
@@ -50,6 +60,9 @@ struct Limit {
     return std::ranges::any_of(options.exempt, [&](const Network& network) { return network.contains(client); });
   }
   [[nodiscard]] LimitCounters& counters(std::uint32_t worker) const { return (*memory.counters)[worker]; }
+  [[nodiscard]] LimitCounts counts() const;
+  // These were counted before this process; again when more of them are known. On the control thread.
+  void continue_from(const LimitCounts& earlier) const;
 };
 
 // Which memory belongs to which name. On the control thread.

@@ -7,8 +7,9 @@ import pytest
 
 from admin import Admin, administered
 from harness import Proxy, run
-from limits import fixed, limited, statuses
+from limits import fixed, limited, shown, statuses
 from server import Server
+
 
 def test_the_log_names_the_limit_that_refused(tmp_path):
     path = tmp_path / "access.log"
@@ -167,3 +168,12 @@ def test_a_limit_that_nobody_names_is_warned_of(tmp_path):
     path.write_text(RULES + "limits: {a: {rate: 5/1m}, b: {rate: 1/1s}}\n")
     done = run("check", str(path))
     assert done.returncode == 0 and re.search(r":4:\d+: limits\.b: nothing names this limit", done.stderr + done.stdout), done
+
+
+def test_totals_go_on_over_an_upgrade_and_counting_begins_anew():
+    with limited({"a": fixed(2)}) as (_, proxy):
+        assert statuses(proxy, 5) == [200, 200, 429, 429, 429]
+        proxy.upgrade()
+        assert (shown(proxy, "a")["passed"], shown(proxy, "a")["refused"]) == (2, 3)
+        assert statuses(proxy, 3) == [200, 200, 429]
+        assert (shown(proxy, "a")["passed"], shown(proxy, "a")["refused"]) == (4, 4)

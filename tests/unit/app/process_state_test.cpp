@@ -37,6 +37,7 @@ ProcessState everything() {
                          .estimate = {1.5F, 2.5F, true, 3.5F, 0.25F, Instant{11}},
                          .counts = {1, 2, 3, 4, 5}};
   state.pools.push_back({"app", {server}});
+  state.limits.push_back({"per-client", {1, 2, 3, 4, 5, 6}});
   state.registry = "{\"x\":1}";
   return state;
 }
@@ -50,6 +51,9 @@ TEST(ProcessState, comes_back_as_it_was) {
   EXPECT_EQ(after->session_secret, before.session_secret);
   EXPECT_EQ(after->seed, UINT64_MAX);
   EXPECT_EQ(after->registry, before.registry);
+  ASSERT_EQ(after->limits.size(), 1U);
+  EXPECT_EQ(after->limits[0].name, "per-client");
+  EXPECT_EQ(after->limits[0].counts.waited_us, 6U);
   EXPECT_EQ(after->metrics.requests, 3U);
   EXPECT_EQ(after->metrics.statuses, before.metrics.statuses);
   EXPECT_EQ(after->metrics.limits, before.metrics.limits);
