@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Measures limits on requests: what one adds to the CPU of each request, in memory and in Redis, beside nginx with limit_req and HAProxy with
-a stick table. All requests pass: what is measured is the counting.
+"""Measures limits on requests: what one adds to the CPU of each request, in memory and in Redis, beside nginx with limit_req and HAProxy
+with a stick table. All requests pass: what is measured is the counting.
 
 The proxy has core 0; clients, server and Redis core 1. No part of it may share the machine with anything else."""
 
