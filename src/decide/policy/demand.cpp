@@ -14,8 +14,13 @@ using Kind = Reading::Kind;
 
 Reading ambiguous(const char* reason) { return {Kind::ambiguous, {}, reason}; }
 
+bool has_control(std::string_view text) {
+  return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
 Reading found(std::string_view value) {
   if (value.empty()) return ambiguous("the request names its policy, but with an empty value");
+  if (has_control(value)) return ambiguous("the request names its policy with a control character in it");
   return {Kind::found, value};
 }
 
@@ -28,7 +33,6 @@ Reading agreed(const Reading& first, const Reading& second) {
 
 constexpr const char* doubtful_name = "the request names its policy in a spelling that not everybody reads alike: use the configured one";
 constexpr const char* broken_escape = "the request has a broken percent-encoding where its policy may be";
-constexpr const char* control_inside = "the request names its policy with a control character in it";
 
 // Some readers pass over blanks around names, and over the case of letters.
 enum class Name : std::uint8_t { other, wanted, doubtful };
@@ -95,10 +99,6 @@ bool decode(std::string_view text, Plus plus, std::string& out) {
   return true;
 }
 
-bool has_control(std::string_view text) {
-  return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-}
-
 // The text itself where nothing is encoded, else decoded at the end of `memory`, which must have room for it already.
 std::string_view decoded_value(std::string_view text, Plus plus, std::string& memory, bool& broken) {
   if (text.find_first_of("%+") == std::string_view::npos) return text;
@@ -121,8 +121,7 @@ Reading read_parameter(std::string_view parameter, std::string_view wanted, std:
   bool broken = false;
   const std::string_view text = equals == std::string_view::npos ? std::string_view{} : parameter.substr(equals + 1);
   const std::string_view value = decoded_value(text, Plus::blank, memory, broken);
-  if (broken) return ambiguous(broken_escape);
-  return has_control(value) ? ambiguous(control_inside) : found(value);
+  return broken ? ambiguous(broken_escape) : found(value);
 }
 
 // Some readers take semicolons for separators, too: then what lies between them must not say anything of the policy.
@@ -157,8 +156,7 @@ Reading read_segment(std::string_view path, std::uint32_t number, std::string& m
   if (segment.empty()) return {};
   if (segment.find('%') == std::string_view::npos) return found(segment);
   memory.clear();
-  if (!decode(segment, Plus::plain, memory)) return ambiguous(broken_escape);
-  return has_control(memory) ? ambiguous(control_inside) : found(memory);
+  return decode(segment, Plus::plain, memory) ? found(memory) : ambiguous(broken_escape);
 }
 
 // Brackets around an IPv6 address stay.
