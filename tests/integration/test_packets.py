@@ -593,3 +593,28 @@ def test_the_demo_says_which_port_is_taken():
         assert done.returncode == 1 and f"cannot listen on 127.0.0.1:{port}" in done.stderr, done
         done = run("demo", "packets", "--once", "--port", str(free_port()), "--server-port", str(port))
         assert done.returncode == 1 and f"port {port} is taken" in done.stderr and "--server-port" in done.stderr, done
+
+
+# Limits on packets
+
+
+def test_a_limit_counts_packets_by_policy_and_says_why_it_refuses():
+    limits = {"by-policy": {"kind": "fixed_window", "rate": "2/1h", "key": "policy", "body": "too many"}}
+    with Proxy(configuration(listener={"refusals": "json", "limits": "by-policy"}, limits=limits)) as proxy:
+        # Their announcements have no policy to be counted by, so they count by client.
+        with sole_server(proxy.port), OriginalServer("200", "222", proxy.port):
+            for _ in range(2):
+                assert exchange(proxy.port, packet(1, "111")) == [written(ack("100", packet(1, "111")))]
+            with connect(proxy.port) as sock:
+                sock.sendall(written(packet(1, "111")))
+                assert json.loads(rest(sock)) == {"status": 429, "error": "too many"}
+            assert exchange(proxy.port, packet(3, "222")) == [written(ack("200", packet(3, "222")))], "another policy counts by itself"
+
+
+def test_a_pool_s_limit_on_packets_by_client_ends_the_connection():
+    limits = {"per-client": {"kind": "fixed_window", "rate": "5/1h"}}
+    with Proxy(configuration(pool={"limits": "per-client"}, limits=limits)) as proxy, four_servers(proxy.port):
+        assert exchange(proxy.port, packet(1, "111")), "four announcements and one packet"
+        with connect(proxy.port) as sock:
+            sock.sendall(written(packet(2, "111")))
+            assert rest(sock) == b""
