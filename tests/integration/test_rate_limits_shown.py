@@ -1,13 +1,18 @@
 """What is seen of limits on requests: in the log, the admin API, by the command `limits`, and of those that are set wrong."""
 
+import contextlib
 import json
 import re
+import signal
 
 import pytest
 
 from admin import Admin, administered
-from harness import Proxy, run
+from client import Client
+from harness import DEADLINE_SECONDS, Process, Proxy, free_port, run
 from limits import fixed, limited, shown, statuses
+from pool_server import until
+from redis_server import Redis
 from server import Server
 
 
@@ -177,3 +182,26 @@ def test_totals_go_on_over_an_upgrade_and_counting_begins_anew():
         assert (shown(proxy, "a")["passed"], shown(proxy, "a")["refused"]) == (2, 3)
         assert statuses(proxy, 3) == [200, 200, 429]
         assert (shown(proxy, "a")["passed"], shown(proxy, "a")["refused"]) == (4, 4)
+
+
+@pytest.mark.parametrize("store", ["memory", "redis"])
+def test_the_demo_refuses_the_sixth_request_and_takes_another_server(store):
+    with contextlib.ExitStack() as stack:
+        port, servers, admin, more = free_port(), free_port(), free_port(), free_port()
+        redis = stack.enter_context(Redis()) if store == "redis" else None
+        demo = Process(["demo", "limits", "--port", str(port), "--backend-port", str(servers), "--admin-port", str(admin),
+                        *(["--redis", f"127.0.0.1:{redis.port}"] if redis else [])])
+        stack.callback(demo.kill)
+        demo.wait(lambda: any("ready:" in text for text in demo.lines), "the demo begins")
+        if redis:
+            until(lambda: Admin(f"127.0.0.1:{admin}").shown("/v1/limits")["stores"][0]["status"] == "answers", "Redis")
+        with Client(port) as client:
+            answers = [client.get("/info") for _ in range(6)]
+        assert [answer.status for answer in answers] == [200] * 5 + [429] and answers[-1].body == b"Rate limit exceeded"
+        assert {json.loads(answer.body)["name"] for answer in answers[:5]} == {"backend1", "backend2", "backend3"}
+        listed = json.loads(run("limits", "--admin", f"127.0.0.1:{admin}", "--json").stdout)["limits"][0]
+        assert (listed["store"], listed["passed"], listed["refused"]) == (store, 5, 1)
+        added = run("servers", "add", "demo", f"127.0.0.1:{more}", "--admin", f"127.0.0.1:{admin}")
+        assert added.returncode == 0, added.stderr
+        demo.process.send_signal(signal.SIGTERM)
+        assert demo.process.wait(DEADLINE_SECONDS) == 0
