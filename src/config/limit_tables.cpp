@@ -14,14 +14,8 @@ using Source = quota::KeyPart::Source;
 
 using From = policy::SourceOptions::Kind;
 
-struct NamedSource {
-  std::string word;
-  From from;
-  Text name;  // of what
-};
-
-const std::vector<NamedSource>& named_sources() {
-  static const std::vector<NamedSource> sources{
+const std::vector<NamedKind<From>>& named_sources() {
+  static const std::vector<NamedKind<From>> sources{
       {"header", From::header, {"the name of a header field, such as \"header:X-Api-Key\"", check_field_name}},
       {"cookie", From::cookie, {"the name of a cookie, such as \"cookie:session\"", check_cookie_name}},
       {"query", From::query, {"the name of a query parameter, such as \"query:key\"", check_decoded_query_name}},
@@ -121,26 +115,18 @@ void KeyPartText::read(const Node& node, Value& value, Reading& reading) const {
     value = {Source::value, {.kind = From::host}};
     return;
   }
-  const std::size_t colon = std::min(node.text.find(':'), node.text.size());
-  const std::string word = node.text.substr(0, colon);
-  const std::string name(trim(std::string_view(node.text).substr(std::min(colon + 1, node.text.size()))));
-  for (const NamedSource& known : named_sources()) {
-    if (known.word != word) continue;
-    if (const auto wrong = known.name.check(name)) {
-      const std::string why = name.empty() ? "lacks the name" : fmt::format("names {}, which {}", quote(name), *wrong);
-      reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), why, known.name.words()));
-      return;
-    }
-    value = {Source::value, {.kind = known.from, .name = name}};
-    return;
-  }
+  bool reported = false;
+  const auto named = read_named(node, ':', named_sources(), reading, reported);
+  if (named) value = {Source::value, {.kind = named->first, .name = named->second}};
+  if (named || reported) return;
   const std::vector<std::string> all{"client_ip", "path", "method", "host", "policy", "header", "cookie", "query"};
-  reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(), did_you_mean(word.substr(0, word.find(' ')), all)));
+  reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(),
+                                    did_you_mean(node.text.substr(0, node.text.find_first_of(": ")), all)));
 }
 
 Json KeyPartText::write(const Value& value) const {
-  for (const NamedSource& known : named_sources()) {
-    if (value.source == Source::value && known.from == value.from.kind) return known.word + ":" + value.from.name;
+  for (const auto& known : named_sources()) {
+    if (value.source == Source::value && known.kind == value.from.kind) return known.word + ":" + value.from.name;
   }
   if (value.source == Source::value) return "host";
   for (const auto& [word, source] : plain_sources()) {

@@ -6,14 +6,8 @@ namespace {
 
 using Source = balance::HashKeyOptions::Source;
 
-struct NamedSource {
-  std::string word;
-  Source source;
-  Text name;  // of what
-};
-
-const std::vector<NamedSource>& named_sources() {
-  static const std::vector<NamedSource> sources{
+const std::vector<NamedKind<Source>>& named_sources() {
+  static const std::vector<NamedKind<Source>> sources{
       {"query", Source::query, {"the name of a query parameter, such as \"query user\"", check_query_name}},
       {"header", Source::header, {"the name of a header field, such as \"header X-User\"", check_field_name}},
       {"cookie", Source::cookie, {"the name of a cookie, such as \"cookie session\"", check_cookie_name}},
@@ -23,14 +17,8 @@ const std::vector<NamedSource>& named_sources() {
 
 using PolicyKind = policy::SourceOptions::Kind;
 
-struct NamedPolicySource {
-  std::string word;
-  PolicyKind kind;
-  Text name;
-};
-
-const std::vector<NamedPolicySource>& policy_sources() {
-  static const std::vector<NamedPolicySource> sources{
+const std::vector<NamedKind<PolicyKind>>& policy_sources() {
+  static const std::vector<NamedKind<PolicyKind>> sources{
       {"header", PolicyKind::header, {"the name of a header field, such as \"header:X-Privacy-Policy\"", check_field_name}},
       {"cookie", PolicyKind::cookie, {"the name of a cookie, such as \"cookie:policy\"", check_cookie_name}},
       {"query", PolicyKind::query, {"the name of a query parameter, such as \"query:policy\"", check_decoded_query_name}},
@@ -54,26 +42,18 @@ void HashKey::read(const Node& node, Value& value, Reading& reading) const {
     value = {node.text == "client" ? Source::client : Source::path, ""};
     return;
   }
-  const std::size_t space = std::min(node.text.find(' '), node.text.size());
-  const std::string word = node.text.substr(0, space);
-  const std::string name(trim(std::string_view(node.text).substr(space)));
-  for (const NamedSource& known : named_sources()) {
-    if (known.word != word) continue;
-    if (const auto wrong = known.name.check(name)) {
-      const std::string why = name.empty() ? "lacks the name" : fmt::format("names {}, which {}", quote(name), *wrong);
-      reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), why, known.name.words()));
-      return;
-    }
-    value = {known.source, name};
-    return;
-  }
+  bool reported = false;
+  const auto named = read_named(node, ' ', named_sources(), reading, reported);
+  if (named) value = {named->first, named->second};
+  if (named || reported) return;
+  const std::string word = node.text.substr(0, node.text.find(' '));
   reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(),
                                     did_you_mean(word, {"client", "path", "query", "header", "cookie"})));
 }
 
 Json HashKey::write(const Value& value) const {
-  for (const NamedSource& known : named_sources()) {
-    if (known.source == value.source) return known.word + " " + value.name;
+  for (const auto& known : named_sources()) {
+    if (known.kind == value.source) return known.word + " " + value.name;
   }
   return value.source == Source::path ? "path" : "client";
 }
@@ -99,22 +79,16 @@ void PolicySource::read(const Node& node, Value& value, Reading& reading) const 
     value = {.kind = PolicyKind::segment, .segment = *number};
     return;
   }
-  for (const NamedPolicySource& known : policy_sources()) {
-    if (known.word != word) continue;
-    if (const auto wrong = known.name.check(name)) {
-      const std::string why = name.empty() ? "lacks the name" : fmt::format("names {}, which {}", quote(name), *wrong);
-      reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), why, known.name.words()));
-      return;
-    }
-    value = {.kind = known.kind, .name = name};
-    return;
-  }
+  bool reported = false;
+  const auto named = read_named(node, ':', policy_sources(), reading, reported);
+  if (named) value = {.kind = named->first, .name = named->second};
+  if (named || reported) return;
   const std::string hint = did_you_mean(word.substr(0, word.find(' ')), {"header", "cookie", "query", "segment", "host", "json"});
   reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(), hint));
 }
 
 Json PolicySource::write(const Value& value) const {
-  for (const NamedPolicySource& known : policy_sources()) {
+  for (const auto& known : policy_sources()) {
     if (known.kind == value.kind) return known.word + ":" + value.name;
   }
   if (value.kind == PolicyKind::segment) return fmt::format("segment:{}", value.segment);

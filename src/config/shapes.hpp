@@ -184,6 +184,33 @@ struct ByName {
   std::string words() const { return described; }
 };
 
+// A word and what it names: `header:X-Key`.
+template <typename Kind>
+struct NamedKind {
+  std::string word;
+  Kind kind;
+  Text name;  // of what
+};
+
+// `text` taken apart at `separator`, as one of `known`. A name that is wrong is reported, with `reported` set; nothing otherwise.
+template <typename Kind>
+std::optional<std::pair<Kind, std::string>> read_named(const Node& node, char separator, const std::vector<NamedKind<Kind>>& known,
+                                                       Reading& reading, bool& reported) {
+  const std::string_view text = node.text;
+  const std::size_t end = std::min(text.find(separator), text.size());
+  const std::string name(trim(text.substr(std::min(end + 1, text.size()))));
+  for (const NamedKind<Kind>& each : known) {
+    if (each.word != text.substr(0, end)) continue;
+    const auto wrong = each.name.check(name);
+    if (!wrong) return std::pair(each.kind, name);
+    const std::string why = name.empty() ? "lacks the name" : fmt::format("names {}, which {}", quote(name), *wrong);
+    reading.problem(node, fmt::format("found {}, which {}; allowed is {}", found(node), why, each.name.words()));
+    reported = true;
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
+
 // The Host field that servers see: client and server are words, everything else is the text itself.
 struct RouteHost {
   using Value = std::string;

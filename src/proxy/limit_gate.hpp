@@ -63,8 +63,8 @@ class LimitGate {
     std::uint64_t hash = 0;
     State state = State::not_counted;
     Instant at;  // when it was counted
-    limit::Verdict verdict;
-    quota::Grant grant;
+    limit::Verdict verdict{};
+    quota::Grant grant{};
   };
   static constexpr std::size_t most = 3 * quota::limits_max;  // of listener, route and pool
 
