@@ -42,7 +42,9 @@ std::expected<std::vector<Site::Store>, std::string> LimitStores::prepare(const 
 }
 
 std::expected<Site::Store, std::string> LimitStores::prepare(const quota::StoreOptions& options) {
-  Site::Store store{.name = options.name, .options = options.redis};
+  Site::Store store;
+  store.name = options.name;
+  store.options = options.redis;
   for (const auto& [path, password] : {std::pair(&options.password_file, &store.options.login.password),
                                        std::pair(&options.sentinel_password_file, &store.options.sentinel_login.password)}) {
     if (path->empty()) continue;
