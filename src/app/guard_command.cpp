@@ -143,7 +143,8 @@ int run(const GuardArguments& arguments) {
   std::optional<backend::Announcer> announcer;
   if (announce) {
     announcer.emplace(service.control_loop(), std::move(*announce), [&service] {
-      return backend::Work{static_cast<std::uint32_t>(service.view()->site->pools.front()->active()), service.metrics().guard_admitted};
+      const MetricsSnapshot metrics = service.metrics();
+      return backend::Work{static_cast<std::uint32_t>(std::max<std::int64_t>(metrics.guard_active, 0)), metrics.guard_admitted};
     });
     service.when_ready([&announcer] { announcer->start(); });
     // The gateway sends nobody here any more before this goes.

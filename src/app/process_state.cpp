@@ -31,6 +31,7 @@ constexpr std::pair<const char*, std::uint64_t Snapshot::*> counters[] = {
     {"tunnels", &Snapshot::tunnels},
     {"redirects", &Snapshot::redirects},
     {"guard_admitted", &Snapshot::guard_admitted},
+    {"guard_carried", &Snapshot::guard_carried},
     {"guard_denied", &Snapshot::guard_denied},
     {"guard_absent", &Snapshot::guard_absent},
     {"policy_absent", &Snapshot::policy_absent},

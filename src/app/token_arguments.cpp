@@ -67,7 +67,8 @@ std::expected<token::Claims, std::string> read_claims(const TokenArguments& argu
                        .target_hash = token::hash_of(arguments.target),
                        .issued_s = arguments.now_s.value_or(now_s),
                        .id = id,
-                       .hops = arguments.hops};
+                       .hops = arguments.hops,
+                       .carried = arguments.carried};
   if (!arguments.client.empty()) {
     claims.client = Network::parse(arguments.client);
     if (!claims.client) {

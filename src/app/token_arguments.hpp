@@ -22,6 +22,7 @@ struct TokenArguments {
   std::optional<std::int64_t> now_s{};  // instead of the clock's
   std::string id{};                     // mint: instead of a random one
   unsigned hops = 0;                    // mint
+  bool carried = false;                 // mint
   std::string parameter = "steelyard_token";
   std::string token{};  // verify, inspect; "": that in the target
   bool json = false;

@@ -222,6 +222,7 @@ void add_mint(CLI::App& parent, int& exit_code) {
   command->add_option("--client", arguments->client, "Only this address or network may use it; without it everybody");
   command->add_option("--lifetime", arguments->lifetime, "How long it is valid")->capture_default_str();
   command->add_option("--hops", arguments->hops, "How often guards sent the request back")->check(CLI::Range(0U, token::hops_possible));
+  command->add_flag("--carried", arguments->carried, "As for a request that the gateway carries itself");
   command->add_option("--id", arguments->id, "16 bytes in base64url; without it random ones");
   command->footer("Example:\n  steelyard token mint --keys keys.json --server app-1 --target '/files/a.bin?part=2' --client 192.0.2.7");
   command->callback([arguments, &exit_code] { exit_code = mint_token(*arguments); });

@@ -29,6 +29,8 @@ void add_worker(MetricsSnapshot& sum, const WorkerMetrics& worker) {
   sum.tunnels += worker.tunnels.value();
   sum.redirects += worker.redirects.value();
   sum.guard_admitted += worker.guard_admitted.value();
+  sum.guard_carried += worker.guard_carried.value();
+  sum.guard_active += worker.guard_active.value();
   sum.guard_denied += worker.guard_denied.value();
   sum.guard_absent += worker.guard_absent.value();
   sum.policy_absent += worker.policy_absent.value();
@@ -82,7 +84,11 @@ std::string metrics_json(const MetricsSnapshot& metrics) {
   page["queued"] = metrics.queued;
   page["tunnels"] = metrics.tunnels;
   page["redirects"] = metrics.redirects;
-  page["guard"] = {{"admitted", metrics.guard_admitted}, {"denied", metrics.guard_denied}, {"absent", metrics.guard_absent}};
+  page["guard"] = {{"admitted", metrics.guard_admitted},
+                   {"carried", metrics.guard_carried},
+                   {"denied", metrics.guard_denied},
+                   {"absent", metrics.guard_absent},
+                   {"active", metrics.guard_active}};
   page["policy_refusals"] = {{"absent", metrics.policy_absent}, {"ambiguous", metrics.policy_ambiguous}, {"unmet", metrics.policy_unmet}};
   page["packets"] = metrics.packets;
   page["packet_setups"] = metrics.packet_setups;

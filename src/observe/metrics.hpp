@@ -69,7 +69,9 @@ struct alignas(64) WorkerMetrics {
   Counter hedges_wasted;  // of these, those that were not the first to answer
   Counter queued;         // requests that waited for a place
   Counter tunnels;
-  Counter guard_admitted;    // requests whose token allowed them
+  Counter guard_admitted;    // requests whose token allowed them, of clients that were sent here
+  Counter guard_carried;     // … that their gateway carried here
+  Gauge guard_active;        // of those admitted, the ones under way
   Counter guard_denied;      // … did not
   Counter guard_absent;      // … that had none
   Counter redirects;         // requests that were answered with the way to their server
@@ -118,6 +120,8 @@ struct MetricsSnapshot {
   std::uint64_t tunnels = 0;
   std::uint64_t redirects = 0;
   std::uint64_t guard_admitted = 0;
+  std::uint64_t guard_carried = 0;
+  std::int64_t guard_active = 0;
   std::uint64_t guard_denied = 0;
   std::uint64_t guard_absent = 0;
   std::uint64_t policy_absent = 0;

@@ -1,5 +1,7 @@
 #include "proxy/head_writers.hpp"
 
+#include <utility>
+
 #include "base/ascii.hpp"
 #include "proxy/forwarded.hpp"
 
@@ -46,9 +48,10 @@ bool written_anew(FieldName id) {
   return id == FieldName::host || id == FieldName::content_length || id == FieldName::transfer_encoding || id == FieldName::x_request_id;
 }
 
-// The other cookies stay as they are (RFC 6265 §4.2.1).
-void write_cookies_without(HeadBuilder& out, const http::Field& field, std::string_view name) {
-  bool first = true;
+// Without the cookie `name`, and behind our `own`, where there is one; the others stay as they are (RFC 6265 §4.2.1).
+void write_cookies(HeadBuilder& out, const http::Field& field, std::string_view name, std::string_view own) {
+  bool first = own.empty();
+  if (!first) out.text(field.name).text(": ").text(own);
   for (std::string_view rest = field.value; !rest.empty();) {
     const std::size_t end = std::min(rest.find(';'), rest.size());
     const std::string_view pair = trim(rest.substr(0, end));
@@ -70,7 +73,7 @@ void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
   const http::RequestHead& head = request.head;
   out.text(head.method_text).text(" ").text(request.path);
   if (request.query != nullptr) {
-    if (!request.query->empty()) out.text("?").text(*request.query);
+    out.text(*request.query);
   } else if (head.has_query) {
     out.text("?").text(head.query);
   }
@@ -78,18 +81,20 @@ void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
   write_host(out, request);
   const HeaderEdits& edits = request.route.request_headers;
   const Trust trust = trust_in(request.forwarded, request.client);
+  std::string_view own_cookie = request.cookie;
   for (const http::Field& field : head.fields.all()) {
     if (field.hop_by_hop || written_anew(field.id) || ends_here(field.id) || drops(field, request.forwarded.style, trust) ||
         edits.replace(field.name))
       continue;
     if (!request.without_cookie.empty() && field.id == FieldName::cookie) {
-      write_cookies_without(out, field, request.without_cookie);
+      write_cookies(out, field, request.without_cookie, std::exchange(own_cookie, {}));
     } else if (field.id == FieldName::max_forwards) {
       write_max_forwards(out, field, head.method);
     } else if (field.id != FieldName::expect || (head.expects_continue && request.expect == Expect::passed_on)) {
       out.field(field.name, field.value);
     }
   }
+  if (!own_cookie.empty()) out.field("Cookie", own_cookie);
   write_request_framing(out, head);
   if (!head.upgrade.empty()) out.text("Connection: Upgrade\r\n").field("Upgrade", head.upgrade);
   write_forwarded(out, request.forwarded.style, trust, head.fields, request.client, head.authority, edits);

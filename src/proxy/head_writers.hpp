@@ -25,8 +25,9 @@ struct OutgoingRequest {
   const IpAddress& client;
   std::string_view request_id;
   Expect expect = Expect::passed_on;
-  const std::string* query = nullptr;  // instead of the head's; "": none
+  const std::string* query = nullptr;  // instead of the head's, with its '?'; "": none
   std::string_view without_cookie{};   // of that name, which ends here
+  std::string_view cookie{};           // of our own, beside the client's: "name=value"
 };
 void write_request_head(HeadBuilder& out, const OutgoingRequest& request);
 

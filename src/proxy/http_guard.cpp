@@ -6,42 +6,17 @@
 #include "decide/token/target.hpp"
 #include "decide/token/token.hpp"
 #include "proxy/http_proxy.hpp"
+#include "proxy/redirect_target.hpp"
 #include "wire/http/cookie.hpp"
 
 namespace steelyard {
 namespace {
 
-// How often a guard has sent the request back.
-constexpr std::string_view hops_name = "steelyard_hops";
 // Asked by another server that has the application, such as nginx by auth_request, with the request that it was asked.
 constexpr std::string_view verify_path = "/__verify__";
 constexpr std::string_view original_target = "X-Original-URI";
 constexpr std::string_view original_method = "X-Original-Method";
 constexpr std::string_view original_client = "X-Original-Client";
-
-std::string target_of(const http::RequestHead& head) {
-  std::string target(head.path);
-  if (head.has_query) target.append("?").append(head.query);
-  return target;
-}
-
-// Nothing where there is none, or more than one.
-std::optional<std::string_view> sole_field(const http::RequestHead& head, std::string_view name) {
-  std::optional<std::string_view> value;
-  for (const http::Field& field : head.fields.all()) {
-    if (!equals_ignoring_case(field.name, name)) continue;
-    if (value) return std::nullopt;
-    value = field.value;
-  }
-  return value;
-}
-
-// What a browser asks about before it follows with more than a simple request, at the URL of that request (Fetch §4.8): such a preflight
-// has the request's token, and leaves it good for the request.
-std::optional<std::string_view> preflighted_method(const http::RequestHead& head) {
-  if (head.method_text != "OPTIONS" || !sole_field(head, "Origin")) return std::nullopt;
-  return sole_field(head, "Access-Control-Request-Method");
-}
 
 // The token in a cookie. Of two the second is another's, or a trap: then it is none that can be right.
 std::optional<std::string_view> token_cookie(const http::RequestHead& head, std::string_view name) {
@@ -103,6 +78,7 @@ HttpProxy::Admission HttpProxy::examine(const Trip& trip, const Asked& asked) {
     }
   }
   admission.verdict = Admission::Verdict::admitted;
+  admission.carried = claims->carried;
   return admission;
 }
 
@@ -115,7 +91,7 @@ Task<bool> HttpProxy::pass_guard(Trip& trip) {
   const GuardOptions& options = *trip.route->heads->guard;
   const http::RequestHead& head = trip.exchange.head();
   const auto preflighted = preflighted_method(head);
-  Asked asked{.target = target_of(head),
+  Asked asked{.target = target_of(head.path, head.has_query, head.query),
               .method = preflighted.value_or(head.method_text),
               .token = {},
               .client = trip.exchange.client.ip,
@@ -123,11 +99,10 @@ Task<bool> HttpProxy::pass_guard(Trip& trip) {
   if (options.token_in == TokenPlace::cookie) asked.token = token_cookie(head, options.token_name);
   const Admission admission = examine(trip, asked);
   if (admission.verdict == Admission::Verdict::admitted) {
-    // The gateway has sent one client, which arrives with its request.
-    if (!asked.preflight) metrics_.guard_admitted.add();
+    if (!asked.preflight) count_arrival(trip, admission);
     const std::size_t query = admission.target.find('?');
     if (admission.target != asked.target) {
-      trip.query = std::make_unique<std::string>(query == std::string::npos ? "" : admission.target.substr(query + 1));
+      trip.query = std::make_unique<std::string>(query == std::string::npos ? "" : admission.target.substr(query));
     }
     co_return true;
   }
@@ -149,6 +124,14 @@ Task<bool> HttpProxy::pass_guard(Trip& trip) {
   co_return false;
 }
 
+// A client that was sent here is work that the gateway does not see. What it carries itself it counts itself.
+void HttpProxy::count_arrival(Trip& trip, const Admission& admission) {
+  if (admission.carried) return metrics_.guard_carried.add();
+  metrics_.guard_admitted.add();
+  metrics_.guard_active.add();
+  trip.arrived = true;
+}
+
 // Whether another request may go on: 204, 403 with the reason, or 401 where it has no token.
 Task<void> HttpProxy::verify(Trip& trip) {
   const GuardOptions& options = *trip.route->heads->guard;
@@ -166,7 +149,7 @@ Task<void> HttpProxy::verify(Trip& trip) {
   if (options.token_in == TokenPlace::cookie) asked.token = token_cookie(head, options.token_name);
   const Admission admission = examine(trip, asked);
   if (admission.verdict == Admission::Verdict::admitted) {
-    metrics_.guard_admitted.add();
+    (admission.carried ? metrics_.guard_carried : metrics_.guard_admitted).add();
     HeadBuilder out(scratch_.head());
     out.text("HTTP/1.1 204 No Content\r\n").field("Cache-Control", "no-store").field("Date", date());
     if (!trip.exchange.body.done() || trip.exchange.draining) trip.exchange.keep_alive = false;

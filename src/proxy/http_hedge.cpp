@@ -7,11 +7,11 @@
 
 namespace steelyard {
 
-// Not for what names its server in the request, nor for what may become a tunnel.
+// Not for a request that only its server can take, nor for what may become a tunnel.
 Instant HttpProxy::hedge_time(const Trip& trip) const {
   const PoolOptions& pool = trip.pool->options();
   if (!pool.hedging || trip.hedge_won || trip.hedge || !trip.exchange.body.done() || !is_repeatable(trip)) return never;
-  if (trip.failed_count() + 1 >= pool.retries.tries_max || trip.route->heads->host == "server") return never;
+  if (trip.failed_count() + 1 >= pool.retries.tries_max || is_for_one_try(trip)) return never;
   const HedgeOptions& options = *pool.hedging;
   if (options.after) return trip.try_start + *options.after;
   const Duration p95 = trip.pool->pool().answer_time_p95().value();

@@ -117,6 +117,7 @@ Task<void> HttpProxy::serve(Exchange& exchange) {
   // Every exchange ends in the record, whatever became of it.
   settle(trip, result);
   record(trip);
+  if (trip.arrived) metrics_.guard_active.subtract();
   metrics_.exchanges_active.subtract();
 }
 
@@ -161,6 +162,12 @@ Result<void> HttpProxy::begin_search(Trip& trip) {
 
 // Servers one after the other, until one has answered or trying another would not be safe, or too much.
 Task<Result<void>> HttpProxy::forward(Trip& trip) {
+  if (is_signed(trip)) {
+    if (const auto refused = prepare_token(trip)) {
+      co_await answer(trip, *refused);
+      co_return Result<void>{};
+    }
+  }
   Freshness freshness = Freshness::reuse;
   Result<void> result = begin_search(trip);
   if (failed_by(result, ErrorKind::overloaded)) result = co_await wait_for_place(trip);

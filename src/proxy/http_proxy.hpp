@@ -15,6 +15,7 @@
 #include "proxy/head_writers.hpp"
 #include "proxy/limit_use.hpp"
 #include "proxy/hedge.hpp"
+#include "proxy/redirect_target.hpp"
 #include "proxy/relay.hpp"
 #include "proxy/site_view.hpp"
 #include "runtime/block_pool.hpp"
@@ -103,7 +104,8 @@ class HttpProxy final : public ExchangeHandler {
     std::shared_ptr<Server> session;  // whom the client's cookie names, and later on whom it was sent to
     std::uint64_t key_hash = 0;
     std::unique_ptr<FailedServers> failed;
-    std::unique_ptr<std::string> query;  // instead of the head's, where a part of that ends here; "": none
+    std::unique_ptr<std::string> query;  // instead of the head's, with its '?', where a part of that ends here
+    std::unique_ptr<TokenTarget> carried;   // that each try signs for its server's guard
     std::unique_ptr<Demanded> demanded;
     std::unique_ptr<LimitUse> limits;  // where one of them has something to do later
     std::uint8_t tries = 0;
@@ -129,6 +131,7 @@ class HttpProxy final : public ExchangeHandler {
     Outcome outcome = Outcome::complete;
     bool status_page = false;
     bool cut = false;  // by the deadline of a server that was to go
+    bool arrived = false;  // by a redirect, at the guard that this is
     const char* failure = nullptr;
     std::uint64_t response_bytes = 0;
     Duration queue_time{0};
@@ -180,24 +183,32 @@ class HttpProxy final : public ExchangeHandler {
     Verdict verdict = Verdict::absent;
     std::string target{};     // without token and hops
     unsigned hops = 0;        // how often it was sent back
+    bool carried = false;     // here by the gateway
     const char* reason = "";  // why it is denied: a static sentence
   };
   [[nodiscard]] Admission examine(const Trip& trip, const Asked& asked);
   Task<bool> pass_guard(Trip& trip);
+  void count_arrival(Trip& trip, const Admission& admission);
   Task<void> verify(Trip& trip);
   Task<void> send_back(Trip& trip, const Admission& admission);
   Task<void> send_head(Trip& trip, std::string_view head);
 
   // The way to the server as the answer (http_redirect.cpp).
-  struct RedirectTarget {
-    std::string text;   // path and query
-    unsigned hops = 0;  // how often a guard has sent it back
-  };
   [[nodiscard]] static bool is_redirected(const Trip& trip);
   Task<Result<void>> redirect(Trip& trip);
-  [[nodiscard]] static std::expected<RedirectTarget, Answer> read_target(const Trip& trip);
-  [[nodiscard]] std::string new_token(const Trip& trip, const RedirectTarget& wanted);
-  Task<Result<void>> send_redirect(Trip& trip, const RedirectTarget& wanted);
+  [[nodiscard]] static std::expected<TokenTarget, Answer> read_target(const Trip& trip);
+  Task<Result<void>> send_redirect(Trip& trip, const TokenTarget& wanted);
+
+  // What shows a guard that a request, carried or redirected, was sent to its server (http_token.cpp).
+  enum class Sent : std::uint8_t { redirected, carried };
+  [[nodiscard]] std::string new_token(const Trip& trip, const TokenTarget& wanted, Sent sent);
+  [[nodiscard]] static bool is_signed(const Trip& trip);
+  [[nodiscard]] static std::optional<Answer> prepare_token(Trip& trip);
+  struct OwnToken {
+    std::string query{};   // all of it, with its '?'
+    std::string cookie{};  // "name=value"; "": it is in the query
+  };
+  [[nodiscard]] std::optional<OwnToken> sign(const Trip& trip);
 
   // Which server, and whether another one (http_choice.cpp).
   enum class Another : std::uint8_t { none, taken, later };
@@ -241,6 +252,8 @@ class HttpProxy final : public ExchangeHandler {
   // A try at one server (http_try.cpp).
   Task<Result<void>> try_server(Trip& trip, Freshness freshness);
   Result<void> build_request(Trip& trip);
+  // Its head names the server, in clear or in a token.
+  [[nodiscard]] static bool is_for_one_try(const Trip& trip) { return trip.carried || trip.route->heads->host == "server"; }
   void append_chunks(Trip& trip, std::span<const char> rest);
   Task<Result<void>> connect(Trip& trip);
   ServerConnectionPtr take_idle(Trip& trip);

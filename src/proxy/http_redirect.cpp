@@ -10,35 +10,7 @@
 namespace steelyard {
 namespace {
 
-// How often a guard has sent the request back here.
-constexpr std::string_view hops_name = "steelyard_hops";
-// Guards give up much earlier, unless they are told not to.
-constexpr unsigned redirect_hops_max = 16;
-
 std::unexpected<Answer> refuse(int status, const char* reason) { return std::unexpected(Answer{status, reason}); }
-
-std::expected<unsigned, Answer> read_hops(std::string_view target) {
-  if (target.find(hops_name) == std::string_view::npos) return 0;
-  const auto carried = token::take_parameter(target, hops_name);
-  if (!carried) return refuse(400, carried.error().sentence);
-  if (!carried->value) return 0;
-  const auto hops = parse_unsigned<unsigned>(*carried->value);
-  if (!hops) return refuse(400, "the request does not say in a number how often it was sent back (steelyard_hops)");
-  if (*hops > redirect_hops_max) return refuse(508, "the request goes in a circle: its servers have sent it back too often");
-  return *hops;
-}
-
-std::optional<Network> bound_client(const ClientBinding& binding, const IpAddress& client) {
-  const unsigned whole = client.is_v6() ? 128 : 32;
-  switch (binding.kind) {
-    case ClientBinding::Kind::exact: return Network::around(client, whole);
-    case ClientBinding::Kind::prefix: return Network::around(client, client.is_v6() ? client_prefix_v6 : binding.prefix_v4);
-    case ClientBinding::Kind::none: break;
-  }
-  return std::nullopt;
-}
-
-std::int64_t whole_seconds(Duration duration) { return (duration + 1s - 1ns) / 1s; }
 
 struct Redirection {
   const RedirectOptions& options;
@@ -59,7 +31,7 @@ void write_cookies(HeadBuilder& out, const Redirection& redirection) {
   if (redirection.token.empty()) return;
   const RedirectOptions& options = redirection.options;
   out.text("Set-Cookie: ").text(options.token_name).text("=").text(redirection.token).text("; Path=/; Max-Age=");
-  out.number(static_cast<std::uint64_t>(whole_seconds(options.lifetime)));
+  out.number(static_cast<std::uint64_t>(ceil<std::chrono::seconds>(options.lifetime).count()));
   out.text(redirection.server.starts_with("https:") ? "; HttpOnly; SameSite=Lax; Secure\r\n" : "; HttpOnly; SameSite=Lax\r\n");
 }
 
@@ -138,7 +110,7 @@ Task<Result<void>> HttpProxy::redirect(Trip& trip) {
 }
 
 // Path and query as they were received, without a token that this client was given before, and how often they were sent back.
-std::expected<HttpProxy::RedirectTarget, Answer> HttpProxy::read_target(const Trip& trip) {
+std::expected<TokenTarget, Answer> HttpProxy::read_target(const Trip& trip) {
   const http::RequestHead& head = trip.exchange.head();
   const RedirectOptions& options = trip.route->heads->redirect;
   if (!head.upgrade.empty() && !equals_ignoring_case(head.upgrade, "h2c")) {
@@ -147,47 +119,16 @@ std::expected<HttpProxy::RedirectTarget, Answer> HttpProxy::read_target(const Tr
                   "server itself");
   }
   if (head.form == http::TargetForm::asterisk) return refuse(400, "a request about the server as a whole cannot be redirected");
-  RedirectTarget wanted;
-  wanted.text.reserve(head.path.size() + 1 + head.query.size());
-  wanted.text.append(head.path);
-  if (head.has_query) wanted.text.append("?").append(head.query);
-  if (!options.keys.empty() && options.token_in == TokenPlace::query) {
-    auto carried = token::take_parameter(wanted.text, options.token_name);
-    if (!carried) return refuse(400, carried.error().sentence);
-    if (carried->value) wanted.text = std::move(carried->target);
-  }
-  const auto hops = read_hops(wanted.text);
-  if (!hops) return std::unexpected(hops.error());
-  wanted.hops = *hops;
-  return wanted;
+  return read_token_target(target_of(head.path, head.has_query, head.query), trip.route->heads->redirect);
 }
 
-// "": it cannot be signed.
-std::string HttpProxy::new_token(const Trip& trip, const RedirectTarget& wanted) {
-  const token::KeySet* const keys = trip.site().keys_of(*trip.route);
-  if (keys == nullptr) return {};
-  const RedirectOptions& options = trip.route->heads->redirect;
-  token::Claims claims{.server = trip.server().id,
-                       .method = std::string(trip.exchange.method_text),
-                       .target_hash = token::hash_of(options.bind_query ? wanted.text : token::path_of(wanted.text)),
-                       .client = bound_client(options.client, trip.exchange.client.ip),
-                       .issued_s = scheduler_.unix_us() / 1'000'000,
-                       .hops = wanted.hops};
-  claims.expires_s = claims.issued_s + whole_seconds(options.lifetime);
-  for (std::size_t i = 0; i < claims.id.size(); i += sizeof(std::uint64_t)) {
-    const std::uint64_t bits = prng_.next();
-    std::memcpy(claims.id.data() + i, &bits, sizeof bits);
-  }
-  return token::mint(*keys, claims);
-}
-
-Task<Result<void>> HttpProxy::send_redirect(Trip& trip, const RedirectTarget& wanted) {
+Task<Result<void>> HttpProxy::send_redirect(Trip& trip, const TokenTarget& wanted) {
   Exchange& exchange = trip.exchange;
   const RedirectOptions& options = trip.route->heads->redirect;
   const bool in_query = options.token_in == TokenPlace::query;
   std::string token;
   if (!options.keys.empty()) {
-    token = new_token(trip, wanted);
+    token = new_token(trip, wanted, Sent::redirected);
     if (token.empty()) co_return fail(ErrorKind::system);
   }
   if (!exchange.body.done() || exchange.draining) exchange.keep_alive = false;

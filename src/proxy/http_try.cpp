@@ -24,10 +24,11 @@ ClientCoding coding_for(const http::ResponseHead& head, std::uint8_t client_vers
 // before ours arrived, and a client may repeat its request on another (RFC 9110 §15.5.9).
 bool is_goodbye(const http::ResponseHead& head) { return head.status == 408 && !head.keep_alive; }
 
-// That carries a token which ends here; "": none.
-std::string_view own_cookie(const Site::Route& route) {
-  if (!route.guarded || route.heads->guard->token_in != TokenPlace::cookie) return {};
-  return route.heads->guard->token_name;
+// That carries a token which ends here, or which is replaced; "": none.
+std::string_view token_cookie(const Site::Route& route) {
+  const RouteOptions& options = *route.heads;
+  if (route.guarded) return options.guard->token_in == TokenPlace::cookie ? std::string_view(options.guard->token_name) : "";
+  return options.redirect.token_in == TokenPlace::cookie ? std::string_view(options.redirect.token_name) : "";
 }
 
 bool offers(std::string_view offered, std::string_view chosen) {
@@ -133,10 +134,14 @@ ServerConnectionPtr HttpProxy::take_idle(Trip& trip) {
   }
 }
 
-// The request as it goes out: its head, and what of the body came with it. Made anew for another server only where the head
-// names the server.
+// The request as it goes out: its head, and what of the body came with it. Made anew for another try only where the head is for one.
 Result<void> HttpProxy::build_request(Trip& trip) {
-  if (!trip.request.empty() && trip.route->heads->host != "server") return {};
+  if (!trip.request.empty() && !is_for_one_try(trip)) return {};
+  std::optional<OwnToken> token;
+  if (trip.carried) {
+    token = sign(trip);
+    if (!token) return fail(ErrorKind::system);
+  }
   Exchange& exchange = trip.exchange;
   const http::RequestHead& head = exchange.head();
   HeadBuilder out(scratch_.head());
@@ -148,8 +153,9 @@ Result<void> HttpProxy::build_request(Trip& trip) {
                            .client = exchange.client.ip,
                            .request_id = trip.request_id,
                            .expect = trip.demanded && trip.demanded->body_received ? Expect::met : Expect::passed_on,
-                           .query = trip.query.get(),
-                           .without_cookie = own_cookie(*trip.route)});
+                           .query = token ? &token->query : trip.query.get(),
+                           .without_cookie = token_cookie(*trip.route),
+                           .cookie = token ? std::string_view(token->cookie) : ""});
   if (out.overflowed()) return fail(ErrorKind::system);
   trip.request.release();
   const std::span<char> start = exchange.body_start;

@@ -34,7 +34,7 @@ def claims_of(case):
     claims = {"aud": case["server"], "cdniuc": "hash:" + encode(hashlib.sha256(case["target"].encode()).digest()), "mth": case["method"],
               **({"net": case["client"]} if case["client"] else {}), "iat": case["issued_s"], "exp": case["expires_s"],
               "jti": encode(bytes.fromhex(case["id"]))}
-    return {**claims, "hop": case["hops"]} if case["hops"] else claims
+    return {**claims, **({"hop": case["hops"]} if case["hops"] else {}), **({"prx": True} if case["carried"] else {})}
 
 
 def sign(key, text):
@@ -86,7 +86,7 @@ def test_mint_makes_the_same(tmp_path, case):
     client = ["--client", case["client"]] if case["client"] else []
     done = run("token", "mint", "--keys", keys, "--server", case["server"], "--method", case["method"], "--target", case["target"],
                "--now", str(case["issued_s"]), "--lifetime", f"{case['expires_s'] - case['issued_s']}s", "--hops", str(case["hops"]),
-               "--id", encode(bytes.fromhex(case["id"])), *client)
+               "--id", encode(bytes.fromhex(case["id"])), *client, *(["--carried"] if case["carried"] else []))
     assert (done.stdout.strip(), done.stderr) == (case["token"], "")
 
 

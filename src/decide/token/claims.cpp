@@ -66,6 +66,10 @@ Taken take(const json::Object& object, const json::Member& member, Claims& claim
   if (name == "iat") return taken(read_number(object, member, time_max_s, claims.issued_s));
   if (name == "exp") return taken(read_number(object, member, time_max_s, claims.expires_s));
   if (name == "hop") return taken(read_number(object, member, hops_possible, claims.hops));
+  if (name == "prx") {
+    claims.carried = member.kind == json::Kind::boolean && object.value(member) == "true";
+    return taken(claims.carried);
+  }
   if (name != "jti") return Taken::unknown;
   std::string id;
   return taken(read_text(object, member, id) && read_bytes(id, claims.id));
@@ -104,6 +108,7 @@ std::string to_json(const Claims& claims) {
   append_base64url(view_of(claims.id), json);
   json.push_back('"');
   if (claims.hops > 0) fmt::format_to(std::back_inserter(json), ",\"hop\":{}", claims.hops);
+  if (claims.carried) json.append(",\"prx\":true");
   json.push_back('}');
   return json;
 }

@@ -29,6 +29,7 @@ struct Claims {
   std::int64_t expires_s = 0;       // "exp": not valid from then on
   Id id{};                          // "jti": random
   unsigned hops = 0;                // "hop": how often guards sent the request back; absent: 0
+  bool carried = false;             // "prx": the gateway brings the request itself, and counts it as its own; absent: false
   friend bool operator==(const Claims&, const Claims&) = default;
 };
 

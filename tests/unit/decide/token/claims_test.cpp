@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view text =
     R"({"aud":"app-1","cdniuc":"hash:AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","mth":"GET","net":"192.0.2.0/24","iat":100,"exp":130,)"
-    R"("jti":"AgAAAAAAAAAAAAAAAAAAAA","hop":3})";
+    R"("jti":"AgAAAAAAAAAAAAAAAAAAAA","hop":3,"prx":true})";
 
 Claims claims() {
   return {.server = "app-1",
@@ -21,7 +21,8 @@ Claims claims() {
           .issued_s = 100,
           .expires_s = 130,
           .id = {2},
-          .hops = 3};
+          .hops = 3,
+          .carried = true};
 }
 
 std::string with(std::string_view from, std::string_view to) {
@@ -43,9 +44,11 @@ TEST(Claims, leave_out_what_is_absent) {
   Claims some = claims();
   some.client.reset();
   some.hops = 0;
+  some.carried = false;
   const std::string json = to_json(some);
   EXPECT_EQ(json.find("net"), std::string::npos);
   EXPECT_EQ(json.find("hop"), std::string::npos);
+  EXPECT_EQ(json.find("prx"), std::string::npos);
   EXPECT_EQ(parse_claims(json).value(), some);
 }
 
@@ -79,7 +82,10 @@ TEST(Claims, of_another_form_are_denied) {
     EXPECT_EQ(changed("100", number), Reason::malformed) << number;
   }
   for (const std::string_view hops : {"256", "-1", "1.0", "4294967299", "true"}) {
-    EXPECT_EQ(changed(":3}", ":" + std::string(hops) + "}"), Reason::malformed) << hops;
+    EXPECT_EQ(changed(":3,", ":" + std::string(hops) + ","), Reason::malformed) << hops;
+  }
+  for (const std::string_view carried : {"false", "1", "null", "\"true\""}) {
+    EXPECT_EQ(changed(":true}", ":" + std::string(carried) + "}"), Reason::malformed) << carried;
   }
   for (const std::string_view network : {"\"192.0.2.1/24\"", "\"192.0.2.0/33\"", "\"any\"", "\"\"", "null", "[\"192.0.2.0/24\"]"}) {
     EXPECT_EQ(changed("\"192.0.2.0/24\"", network), Reason::malformed) << network;

@@ -32,7 +32,8 @@ Claims claims_of(const nlohmann::json& each) {
                 .target_hash = hash_of(each["target"].get<std::string>()),
                 .issued_s = each["issued_s"],
                 .expires_s = each["expires_s"],
-                .hops = each["hops"]};
+                .hops = each["hops"],
+                .carried = each["carried"]};
   if (!each["client"].is_null()) claims.client = Network::parse(each["client"].get<std::string>());
   const std::string digits = each["id"];
   for (std::size_t i = 0; i < claims.id.size(); ++i) {

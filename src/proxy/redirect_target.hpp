@@ -1,0 +1,36 @@
+// What the gateway and the guard of a signed redirect must read alike in a request, so that what the one signs is what the other checks.
+#pragma once
+
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "proxy/error_response.hpp"
+#include "proxy/options.hpp"
+#include "wire/http/message.hpp"
+
+namespace steelyard {
+
+// The parameter of the query that says how often a guard has sent the request back.
+inline constexpr std::string_view hops_name = "steelyard_hops";
+
+// Path and query, as tokens are bound to them.
+[[nodiscard]] std::string target_of(std::string_view path, bool has_query, std::string_view query);
+
+// What a gateway's token is for.
+struct TokenTarget {
+  std::string text;   // path and query
+  unsigned hops = 0;  // how often a guard has sent the request back
+};
+// Of a request: its target, as target_of() has it, without a token that this client was given before. Hops are carried on.
+[[nodiscard]] std::expected<TokenTarget, Answer> read_token_target(std::string target, const RedirectOptions& options);
+
+// Nothing where there is none, or more than one.
+[[nodiscard]] std::optional<std::string_view> sole_field(const http::RequestHead& head, std::string_view name);
+
+// What a browser asks about before it follows with more than a simple request, at the URL of that request (Fetch §4.8): such a preflight
+// has the request's token, and leaves it good for the request.
+[[nodiscard]] std::optional<std::string_view> preflighted_method(const http::RequestHead& head);
+
+}  // namespace steelyard
