@@ -10,16 +10,14 @@
 
 #include "admin/answer.hpp"
 #include "admin/token_files.hpp"
+#include "app/exit_codes.hpp"
 #include "config/load.hpp"
 #include "config/reading.hpp"
 
 namespace steelyard {
 namespace {
 
-constexpr int exit_usage = 2;
 constexpr std::string_view default_place = "127.0.0.1:9900";
-
-AdminFailure usage(std::string message) { return {"usage", std::move(message), exit_usage}; }
 
 std::string from_environment(const char* name) {
   const char* const value = std::getenv(name);
@@ -36,9 +34,9 @@ AdminPlace place_of(const AdminOptions& options) {
 
 std::expected<AdminOptions, AdminFailure> read_configured(const std::string& file) {
   const auto loaded = config::load_file(file);
-  if (!loaded) return std::unexpected(usage(config::to_string(loaded.error().front())));
+  if (!loaded) return std::unexpected(wrong_usage(config::to_string(loaded.error().front())));
   if (!loaded->options.admin) {
-    return std::unexpected(usage(fmt::format("{} has no admin API: add `admin: {{}}`, and reload or restart", file)));
+    return std::unexpected(wrong_usage(fmt::format("{} has no admin API: add `admin: {{}}`, and reload or restart", file)));
   }
   return *loaded->options.admin;
 }
@@ -64,6 +62,8 @@ std::string token_advice(const AdminClient& client) {
 }
 
 }  // namespace
+
+AdminFailure wrong_usage(std::string message) { return {"usage", std::move(message), exit_usage}; }
 
 void add_admin_options(CLI::App& command, AdminArguments& arguments) {
   command.add_option("--admin", arguments.place,
@@ -93,7 +93,7 @@ std::expected<AdminClient, AdminFailure> open_admin(const AdminArguments& argume
   if (!token_file.empty()) {
     std::string warning;
     auto read = admin::read_token_file(token_file, warning);
-    if (!read) return std::unexpected(usage(read.error()));
+    if (!read) return std::unexpected(wrong_usage(read.error()));
     if (!warning.empty()) fmt::print(stderr, "warning: {}\n", warning);
     token = std::move(*read);
   }
@@ -104,7 +104,7 @@ std::expected<AdminClient, AdminFailure> open_admin(const AdminArguments& argume
   } else if (!configured) {
     place = parse_admin_place(of_environment.empty() ? default_place : of_environment);
   }
-  if (!place) return std::unexpected(usage(place.error()));
+  if (!place) return std::unexpected(wrong_usage(place.error()));
   auto client = AdminClient::open(std::move(*place), std::move(token));
   if (client && client->exposes_token()) {
     fmt::print(stderr, "warning: the token goes to {} unencrypted, and who can listen on the way can use it: better by `ssh -L`\n",
@@ -170,6 +170,11 @@ std::string text_of(const AdminJson& json, std::string_view key) {
   if (!json.is_object()) return "";
   const auto found = json.find(key);
   return found != json.end() && found->is_string() ? config::printable(found->get_ref<const std::string&>()) : "";
+}
+
+std::uint64_t count_of(const AdminJson& json, std::string_view key) {
+  const auto found = json.find(key);
+  return found != json.end() && found->is_number_integer() ? found->get<std::uint64_t>() : 0;
 }
 
 }  // namespace steelyard

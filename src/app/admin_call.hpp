@@ -33,6 +33,9 @@ std::expected<AdminClient, AdminFailure> open_admin(const AdminArguments& argume
 std::expected<AdminJson, AdminFailure> call_admin(const AdminClient& client, const AdminRequest& request);
 AdminFailure failure_of(const AdminClient& client, std::string_view path, const AdminReply& reply);
 
+// Of what was typed.
+AdminFailure wrong_usage(std::string message);
+
 // One of the problems of a configuration: "file:line:column: key: message".
 std::string problem_in_words(const AdminJson& problem, std::string_view file);
 
@@ -47,5 +50,7 @@ void print_json(const AdminJson& json);
 [[nodiscard]] bool colours_wanted();
 // The text of a key, on one line and without control characters: names may come from anywhere. "" where it is no text.
 [[nodiscard]] std::string text_of(const AdminJson& json, std::string_view key);
+// 0 where it is no whole number.
+[[nodiscard]] std::uint64_t count_of(const AdminJson& json, std::string_view key);
 
 }  // namespace steelyard

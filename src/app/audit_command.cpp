@@ -18,9 +18,7 @@
 namespace steelyard {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-struct Arguments {
+struct AuditArguments {
   std::vector<std::string> files;
   std::vector<std::string> policy_required;
   bool json = false;
@@ -119,13 +117,13 @@ void print_text(const Audit::Findings& findings) {
 }
 
 void print_findings_json(const Audit::Findings& findings, const std::vector<std::string>& problems) {
-  Json page{{"exchanges", findings.exchanges},
+  nlohmann::ordered_json page{{"exchanges", findings.exchanges},
             {"served", findings.served},
             {"with_policy", findings.with_policy},
             {"violations", findings.violations},
             {"unreadable", findings.unreadable},
-            {"first_violations", Json::array()},
-            {"first_unreadable", Json::array()},
+            {"first_violations", nlohmann::ordered_json::array()},
+            {"first_unreadable", nlohmann::ordered_json::array()},
             {"pools_missed", findings.pools_missed},
             {"problems", problems}};
   for (const Audit::Violation& violation : findings.first_violations) {
@@ -141,10 +139,10 @@ void print_findings_json(const Audit::Findings& findings, const std::vector<std:
   for (const Audit::Unreadable& line : findings.first_unreadable) {
     page["first_unreadable"].push_back({{"file", line.at.file}, {"line", line.at.number}, {"reason", line.reason}});
   }
-  fmt::print("{}\n", page.dump(2, ' ', false, Json::error_handler_t::replace));
+  fmt::print("{}\n", page.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
-int audit_files(const Arguments& arguments) {
+int audit_files(const AuditArguments& arguments) {
   Audit audit(arguments.policy_required);
   std::vector<std::string> problems;
   for (const std::string& file : arguments.files) {
@@ -165,7 +163,7 @@ int audit_files(const Arguments& arguments) {
 
 void add_audit(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("audit", "Look for requests that went to a server which did not promise what they demanded.");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<AuditArguments>();
   command->add_option("FILE", arguments->files, "Access logs in JSON (log.format: json), the oldest first; - is standard input")
       ->required();
   command

@@ -1,7 +1,6 @@
 #include "app/backend_command.hpp"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <expected>
 #include <memory>
@@ -9,15 +8,17 @@
 
 #include "admin/token_files.hpp"
 #include "app/admin_client.hpp"
+#include "app/exit_codes.hpp"
 #include "app/resolve.hpp"
+#include "app/system.hpp"
 #include "backend/backend.hpp"
+#include "base/error.hpp"
 #include "config/spelling.hpp"
 #include "upstream/options.hpp"
 
 namespace steelyard {
 namespace {
 
-constexpr int exit_usage = 2;
 constexpr Duration lease_min = 100ms;
 
 struct BackendArguments {
@@ -27,8 +28,6 @@ struct BackendArguments {
   std::string lease = "30s";
   std::string token_file{};
 };
-
-std::unexpected<std::string> wrong(std::string sentence) { return std::unexpected(std::move(sentence)); }
 
 std::expected<backend::ApiPlace, std::string> read_place(const BackendArguments& arguments) {
   const auto place = parse_admin_place(arguments.registrar);
@@ -64,8 +63,7 @@ std::expected<backend::AnnounceOptions, std::string> read_announcement(const Bac
   auto place = read_place(arguments);
   if (!place) return std::unexpected(place.error());
   announce.place = std::move(*place);
-  // Cannot fail for so few bytes once the system is up.
-  [[maybe_unused]] const ssize_t got = getrandom(&announce.seed, sizeof announce.seed, 0);
+  announce.seed = random_seed();
   return announce;
 }
 

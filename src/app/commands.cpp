@@ -6,15 +6,13 @@
 #include <cstdio>
 #include <optional>
 
+#include "app/exit_codes.hpp"
 #include "app/service.hpp"
 #include "config/load.hpp"
 #include "observe/message.hpp"
 
 namespace steelyard {
 namespace {
-
-constexpr int exit_failed = 1;
-constexpr int exit_usage = 2;
 
 // What the command line says of the listeners' addresses; the sentence is what is wrong with it.
 std::optional<std::string> replace_binds(Options& options, const std::vector<std::string>& binds) {

@@ -15,7 +15,6 @@ namespace steelyard {
 namespace {
 
 constexpr int server_count = 3;
-const IpAddress loopback = IpAddress::v4(0x7f000001);
 
 quota::LimitOptions per_client(const DemoOptions& demo) {
   quota::LimitOptions limit;
@@ -35,7 +34,7 @@ quota::StoreOptions redis_at(const SocketAddress& address) {
 
 Options demo_options(const DemoOptions& demo) {
   Options options;
-  options.listeners.push_back({.bind = {loopback, demo.port}, .status_pages = true});
+  options.listeners.push_back({.bind = {IpAddress::loopback(), demo.port}, .status_pages = true});
   PoolOptions pool;
   pool.name = "demo";
   pool.health = HealthOptions{.interval = 1s, .timeout = 1s};
@@ -52,7 +51,7 @@ Options demo_options(const DemoOptions& demo) {
   everything.pool = "demo";
   if (demo.limited) {
     options.pools.front().algorithm = Algorithm::round_robin;
-    options.admin = AdminOptions{.bind = {loopback, demo.admin_port}};
+    options.admin = AdminOptions{.bind = {IpAddress::loopback(), demo.admin_port}};
     everything.limits = {"per-client"};
     options.limits.push_back(per_client(demo));
     if (demo.redis.port != 0) options.stores.push_back(redis_at(demo.redis));
@@ -65,7 +64,7 @@ Options demo_options(const DemoOptions& demo) {
 bool wait_for_servers(const DemoOptions& demo) {
   constexpr int attempts = 500;
   for (int i = 0; i < server_count; ++i) {
-    const SocketAddress address{loopback, static_cast<std::uint16_t>(demo.backend_port + i)};
+    const SocketAddress address{IpAddress::loopback(), static_cast<std::uint16_t>(demo.backend_port + i)};
     int left = attempts;
     while (!exclusive_bind_error(address) && --left > 0) poll(nullptr, 0, 10);
     if (left == 0) return false;
@@ -121,14 +120,14 @@ int demo(const DemoOptions& demo) {
     return 2;
   }
   for (int i = 0; i < server_count; ++i) {
-    const SocketAddress address{loopback, static_cast<std::uint16_t>(demo.backend_port + i)};
+    const SocketAddress address{IpAddress::loopback(), static_cast<std::uint16_t>(demo.backend_port + i)};
     if (exclusive_bind_error(address)) {
       fmt::print(stderr, "steelyard: port {} is taken, and the demo's servers need {} to {}: choose others with --backend-port\n",
                  address.port, demo.backend_port, demo.backend_port + server_count - 1);
       return 1;
     }
   }
-  if (exclusive_bind_error({loopback, demo.port})) {
+  if (exclusive_bind_error({IpAddress::loopback(), demo.port})) {
     fmt::print(stderr, "steelyard: port {} is taken: choose another with --port\n", demo.port);
     return 1;
   }

@@ -22,7 +22,6 @@
 namespace steelyard {
 namespace {
 
-const IpAddress loopback = IpAddress::v4(0x7f000001);
 
 struct DemoServer {
   const char* id;
@@ -36,7 +35,7 @@ Options packet_options(const PacketDemoOptions& demo) {
   options.log.access = "off";
   options.log.level = LogLevel::warning;
   ListenerOptions& listener = options.listeners.emplace_back();
-  listener.bind = {loopback, demo.port};
+  listener.bind = {IpAddress::loopback(), demo.port};
   listener.protocol = Protocol::packet;
   listener.packet.pool = "packets";
   listener.packet.registration = PacketRegistration::open;
@@ -119,7 +118,7 @@ Ctrl-C ends everything.
         demo_.port, demo_.server_port + demo_servers.size());
   }
 
-  [[nodiscard]] SocketAddress proxy() const { return {loopback, demo_.port}; }
+  [[nodiscard]] SocketAddress proxy() const { return {IpAddress::loopback(), demo_.port}; }
 
   const PacketDemoOptions demo_;
   std::mutex mutex_;
@@ -138,7 +137,7 @@ int demo_packets(const PacketDemoOptions& demo) {
     return 2;
   }
   for (std::size_t i = 0; i < demo_servers.size(); ++i) {
-    const SocketAddress address{loopback, static_cast<std::uint16_t>(demo.server_port + i)};
+    const SocketAddress address{IpAddress::loopback(), static_cast<std::uint16_t>(demo.server_port + i)};
     if (!exclusive_bind_error(address)) continue;
     fmt::print(stderr, "steelyard: port {} is taken, and the demo's servers need {} to {}: choose others with --server-port\n",
                address.port, demo.server_port, demo.server_port + demo_servers.size() - 1);

@@ -22,7 +22,6 @@ namespace steelyard {
 namespace {
 
 constexpr std::array<const char*, 3> names{"a", "b", "c"};
-const IpAddress loopback = IpAddress::v4(0x7f000001);
 
 std::string random_hex() {
   std::array<unsigned char, 32> bytes{};
@@ -70,8 +69,8 @@ class SharedFiles {
 
 Options gateway_options(const RedirectDemoOptions& demo, const SharedFiles& files) {
   Options options;
-  options.listeners.push_back({.bind = {loopback, demo.port}, .status_pages = true});
-  options.admin = AdminOptions{.bind = {loopback, demo.admin_port}};
+  options.listeners.push_back({.bind = {IpAddress::loopback(), demo.port}, .status_pages = true});
+  options.admin = AdminOptions{.bind = {IpAddress::loopback(), demo.admin_port}};
   PoolOptions& pool = options.pools.emplace_back();
   pool.name = "demo";
   pool.algorithm = Algorithm::least_connections;
@@ -90,12 +89,12 @@ std::uint16_t port_of(std::uint16_t first, std::size_t index) { return static_ca
 
 bool start_servers(DemoServers& servers, const RedirectDemoOptions& demo, const SharedFiles& files) {
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const std::string app = SocketAddress{loopback, port_of(demo.app_port, i)}.to_string();
-    const std::string guard = SocketAddress{loopback, port_of(demo.guard_port, i)}.to_string();
+    const std::string app = SocketAddress{IpAddress::loopback(), port_of(demo.app_port, i)}.to_string();
+    const std::string guard = SocketAddress{IpAddress::loopback(), port_of(demo.guard_port, i)}.to_string();
     const bool started = servers.start({"backend", "--port", std::to_string(port_of(demo.app_port, i)), "--name", names[i], "--quiet"}) &&
                          servers.start({"guard", "--listen", guard, "--app", app, "--id", names[i], "--keys", files.path("keys.json"),
-                                        "--gateway", "http://" + SocketAddress{loopback, demo.port}.to_string(), "--register",
-                                        "http://" + SocketAddress{loopback, demo.admin_port}.to_string(), "--pool", "demo", "--token-file",
+                                        "--gateway", "http://" + SocketAddress{IpAddress::loopback(), demo.port}.to_string(), "--register",
+                                        "http://" + SocketAddress{IpAddress::loopback(), demo.admin_port}.to_string(), "--pool", "demo", "--token-file",
                                         files.path("token"), "--quiet"});
     if (!started) return false;
   }
@@ -134,7 +133,7 @@ int demo_redirect(const RedirectDemoOptions& demo) {
   for (std::size_t i = 0; i < 2 * names.size(); ++i) {
     const bool guard = i < names.size();
     const std::uint16_t port = port_of(guard ? demo.guard_port : demo.app_port, i % names.size());
-    if (exclusive_bind_error({loopback, port})) {
+    if (exclusive_bind_error({IpAddress::loopback(), port})) {
       return refuse(fmt::format("port {} is taken, and the demo needs it and its neighbours: choose others with {}", port,
                                 guard ? "--guard-port" : "--app-port"));
     }

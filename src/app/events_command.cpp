@@ -12,7 +12,7 @@
 namespace steelyard {
 namespace {
 
-constexpr int pause_ms = 1000;  // before it is tried again
+constexpr int try_again_ms = 1000;  // before it is tried again
 
 struct EventsArguments {
   AdminArguments admin{};
@@ -32,7 +32,7 @@ class Follower {
       if (!connected_once_) return ended;
       if (connected_) fmt::print(stderr, "the stream has ended ({}); trying to resume\n", ended.message);
       connected_ = false;
-      poll(nullptr, 0, pause_ms);
+      poll(nullptr, 0, try_again_ms);
     }
   }
 

@@ -3,7 +3,6 @@
 #include "app/guard_command.hpp"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <CLI/CLI.hpp>
 #include <expected>
@@ -13,9 +12,12 @@
 
 #include "admin/token_files.hpp"
 #include "app/admin_client.hpp"
+#include "app/exit_codes.hpp"
 #include "app/resolve.hpp"
 #include "app/service.hpp"
+#include "app/system.hpp"
 #include "backend/announcer.hpp"
+#include "base/error.hpp"
 #include "config/spelling.hpp"
 #include "config/texts.hpp"
 #include "observe/message.hpp"
@@ -23,8 +25,6 @@
 namespace steelyard {
 namespace {
 
-constexpr int exit_failed = 1;
-constexpr int exit_usage = 2;
 constexpr const char* pool_name = "application";
 
 struct GuardArguments {
@@ -44,8 +44,6 @@ struct GuardArguments {
   std::string public_url{};
   std::string lease = "10s";
 };
-
-std::unexpected<std::string> wrong(std::string sentence) { return std::unexpected(std::move(sentence)); }
 
 std::expected<SocketAddress, std::string> read_address(std::string_view option, const std::string& text) {
   if (const auto address = SocketAddress::parse(text)) return *address;
@@ -111,11 +109,8 @@ std::expected<backend::AnnounceOptions, std::string> read_announcement(const Gua
   const auto lease = config::parse_duration(arguments.lease);
   if (!lease || *lease < 100ms) return wrong(fmt::format("--lease {}: write a duration such as 10s, at least 100ms", arguments.lease));
   announce.lease = *lease;
-  std::uint64_t random[2]{};
-  // Cannot fail for so few bytes once the system is up.
-  [[maybe_unused]] const ssize_t got = getrandom(random, sizeof random, 0);
-  announce.seed = random[0];
-  announce.run = fmt::format("{:016x}", random[1]);
+  announce.seed = random_seed();
+  announce.run = fmt::format("{:016x}", random_seed());
   return announce;
 }
 

@@ -1,5 +1,7 @@
 #include "app/key_file.hpp"
 
+#include "base/error.hpp"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -11,8 +13,6 @@
 
 namespace steelyard {
 namespace {
-
-std::unexpected<std::string> wrong(std::string sentence) { return std::unexpected(std::move(sentence)); }
 
 // One byte more than a key set may have shows that there is more.
 std::expected<std::string, int> read_text(int descriptor) {

@@ -8,8 +8,6 @@
 namespace steelyard {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::size_t top_keys_max = 20;
 
 // Parts of a key are shown with a blank between them, and what no terminal should see as it is.
@@ -45,18 +43,18 @@ double milliseconds(Duration duration) { return static_cast<double>(duration / 1
 
 }  // namespace
 
-Json describe(const quota::Limit& limit, Instant now, Detail detail) {
+nlohmann::ordered_json describe(const quota::Limit& limit, Instant now, Detail detail) {
   const quota::LimitOptions& options = limit.options;
   const quota::LimitCounts counts = limit.counts();
-  Json key = Json::array();
+  nlohmann::ordered_json key = nlohmann::ordered_json::array();
   for (const quota::KeyPart& part : options.key) key.push_back(config::KeyPartText{}.write(part));
-  Json described{{"name", options.name}, {"kind", limit::name(options.rule.kind)}, {"key", key}};
+  nlohmann::ordered_json described{{"name", options.name}, {"kind", limit::name(options.rule.kind)}, {"key", key}};
   if (options.rule.kind == limit::Kind::concurrent) {
     described["active_max"] = options.rule.count;
   } else {
     described["rate"] = config::RateText{}.write(options.rule);
   }
-  described["store"] = options.store.empty() ? Json("memory") : Json(options.store);
+  described["store"] = options.store.empty() ? nlohmann::ordered_json("memory") : nlohmann::ordered_json(options.store);
   described["dry_run"] = options.dry_run;
   described["passed"] = counts.passed;
   described["refused"] = counts.refused;
@@ -71,7 +69,7 @@ Json describe(const quota::Limit& limit, Instant now, Detail detail) {
   // All of the memory is looked at, which takes some milliseconds.
   described["keys"] = limit.memory.table->count_keys(options.rule, now);
   if (limit.memory.leases) described["keys_leased"] = limit.memory.leases->count_keys(now);
-  Json most = Json::array();
+  nlohmann::ordered_json most = nlohmann::ordered_json::array();
   for (const quota::TopKey& top : limit.memory.refused_keys->top(top_keys_max)) {
     most.push_back({{"key", shown(top)}, {"refused", top.count}, {"too_high_by_at_most", top.error}});
   }
@@ -79,7 +77,7 @@ Json describe(const quota::Limit& limit, Instant now, Detail detail) {
   return described;
 }
 
-Json describe(const Site::Store& store) {
+nlohmann::ordered_json describe(const Site::Store& store) {
   std::uint64_t asked = 0;
   std::uint64_t timeouts = 0;
   std::uint64_t errors = 0;

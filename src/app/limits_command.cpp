@@ -9,11 +9,6 @@
 namespace steelyard {
 namespace {
 
-std::uint64_t count_of(const AdminJson& json, std::string_view key) {
-  const auto found = json.find(key);
-  return found != json.end() && found->is_number_integer() ? found->get<std::uint64_t>() : 0;
-}
-
 // What was set about it, in the words of the file.
 std::string rule_of(const AdminJson& limit) {
   const std::string kind = text_of(limit, "kind");

@@ -24,15 +24,15 @@ constexpr std::uint32_t usual_connections_closed = 10;
 constexpr std::uint32_t usual_connections_open = 1000;  // opened as they are needed
 
 template <typename... Arguments>
-std::unexpected<std::string> wrong(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+std::unexpected<std::string> wrong_argument(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
   return std::unexpected(fmt::format(format, std::forward<Arguments>(arguments)...));
 }
 
 Checked read_duration(std::string_view option, const std::string& text, Duration least, Duration& out) {
   if (text.empty()) return {};
   const auto duration = config::parse_duration(text);
-  if (!duration) return wrong("{} {} {}", option, text, duration.error());
-  if (*duration < least) return wrong("{} {}: must be at least {}", option, text, config::spell_duration(least));
+  if (!duration) return wrong_argument("{} {} {}", option, text, duration.error());
+  if (*duration < least) return wrong_argument("{} {}: must be at least {}", option, text, config::spell_duration(least));
   out = *duration;
   return {};
 }
@@ -42,10 +42,10 @@ Checked read_target(const LoadArguments& arguments, LoadPlan& plan) {
   auto url = load::parse_url(arguments.url);
   if (!url) return std::unexpected(url.error());
   if (!arguments.path.empty()) {
-    if (url->target.contains('?')) return wrong("--path cannot follow a query: leave one of them out of {}", arguments.url);
-    if (!arguments.path.starts_with('/')) return wrong("--path {}: begins with /", arguments.path);
+    if (url->target.contains('?')) return wrong_argument("--path cannot follow a query: leave one of them out of {}", arguments.url);
+    if (!arguments.path.starts_with('/')) return wrong_argument("--path {}: begins with /", arguments.path);
     if (!http::all_of(arguments.path, http::path_char | http::query_char)) {
-      return wrong("--path {}: has a character that must be percent-encoded, such as %20 for a space", arguments.path);
+      return wrong_argument("--path {}: has a character that must be percent-encoded, such as %20 for a space", arguments.path);
     }
     if (url->target.ends_with('/')) url->target.pop_back();
     url->target += arguments.path;
@@ -60,9 +60,9 @@ Checked read_target(const LoadArguments& arguments, LoadPlan& plan) {
 
 Checked check_field(const std::string& text) {
   const auto field = http1::parse_field_line(text);
-  if (!field || !http::all_of(text, http::value_char)) return wrong("--header \"{}\": write it as \"Name: value\"", text);
+  if (!field || !http::all_of(text, http::value_char)) return wrong_argument("--header \"{}\": write it as \"Name: value\"", text);
   if (field->id == http::FieldName::content_length || field->id == http::FieldName::transfer_encoding) {
-    return wrong("--header \"{}\": the length of the body is said by itself; leave it out", text);
+    return wrong_argument("--header \"{}\": the length of the body is said by itself; leave it out", text);
   }
   return {};
 }
@@ -75,15 +75,15 @@ Checked read_body(const LoadArguments& arguments, load::RequestOptions& request)
   std::ostringstream content;
   if (input.is_open() && input.peek() != std::ifstream::traits_type::eof()) content << input.rdbuf();
   request.body = std::move(content).str();
-  if (!input.is_open() || input.bad()) return wrong("--body {}: cannot read the file: {}", arguments.body, std::strerror(errno));
+  if (!input.is_open() || input.bad()) return wrong_argument("--body {}: cannot read the file: {}", arguments.body, std::strerror(errno));
   return {};
 }
 
 Checked read_request(const LoadArguments& arguments, load::RequestOptions& request) {
   if (auto read = read_body(arguments, request); !read) return read;
   request.method = !arguments.method.empty() ? arguments.method : arguments.body.empty() ? "GET" : "POST";
-  if (!http::is_token(request.method)) return wrong("--method {}: is no method, such as GET or POST", request.method);
-  if (request.method == "CONNECT") return wrong("--method CONNECT: asks for a tunnel, which is not for load");
+  if (!http::is_token(request.method)) return wrong_argument("--method {}: is no method, such as GET or POST", request.method);
+  if (request.method == "CONNECT") return wrong_argument("--method CONNECT: asks for a tunnel, which is not for load");
   for (const std::string& field : arguments.fields) {
     if (auto checked = check_field(field); !checked) return checked;
   }
@@ -94,8 +94,8 @@ Checked read_request(const LoadArguments& arguments, load::RequestOptions& reque
 
 // Open or closed, and when requests are due.
 Checked read_loop(const LoadArguments& arguments, load::RunOptions& options) {
-  if (!arguments.arrivals.empty() && !arguments.rate) return wrong("--arrivals {}: needs --rate", arguments.arrivals);
-  if (arguments.rate && !arguments.replay.empty()) return wrong("--rate and --replay both say when requests are due: leave one out");
+  if (!arguments.arrivals.empty() && !arguments.rate) return wrong_argument("--arrivals {}: needs --rate", arguments.arrivals);
+  if (arguments.rate && !arguments.replay.empty()) return wrong_argument("--rate and --replay both say when requests are due: leave one out");
   options.replay = arguments.replay;
   options.rate = arguments.rate.value_or(0);
   options.loop = arguments.rate || !arguments.replay.empty() ? load::Loop::open : load::Loop::closed;
@@ -105,7 +105,7 @@ Checked read_loop(const LoadArguments& arguments, load::RunOptions& options) {
   if (auto read = read_duration("--ramp", arguments.ramp, Duration{0}, options.ramp); !read) return read;
   if (auto read = read_duration("--timeout", arguments.timeout, 1ms, options.timeout); !read) return read;
   if (!options.replay.empty() && options.ramp.count() > 0)
-    return wrong("--ramp and --replay both say when requests are due: leave one out");
+    return wrong_argument("--ramp and --replay both say when requests are due: leave one out");
   const bool endless = arguments.duration.empty() && options.replay.empty();
   options.requests_max = arguments.requests.value_or(endless ? usual_requests : 0);
   return options.replay.empty() ? Checked{} : load::Replay::check(options.replay);
@@ -116,7 +116,7 @@ Checked read_size(const LoadArguments& arguments, load::RunOptions& options) {
   options.threads = arguments.threads;
   options.connections = arguments.concurrency.value_or(std::max(usual, options.threads));
   if (options.connections < options.threads) {
-    return wrong("--concurrency {} is less than --threads {}: each thread needs a connection", options.connections, options.threads);
+    return wrong_argument("--concurrency {} is less than --threads {}: each thread needs a connection", options.connections, options.threads);
   }
   return {};
 }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/random.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -10,27 +9,23 @@
 #include <cstring>
 #include <memory>
 
+#include "app/exit_codes.hpp"
 #include "app/load_arguments.hpp"
 #include "app/load_run.hpp"
 #include "app/resolve.hpp"
+#include "app/system.hpp"
 #include "load/report.hpp"
 
 namespace steelyard {
 namespace {
-
-constexpr int exit_failed = 1;
-constexpr int exit_usage = 2;
 
 int refuse(const std::string& sentence, int exit_code) {
   fmt::print(stderr, "steelyard load: {}\n", sentence);
   return exit_code;
 }
 
-std::uint64_t random_seed() {
-  std::uint32_t seed = 0;  // short enough to be typed again
-  // Cannot fail for so few bytes once the system is up.
-  [[maybe_unused]] const ssize_t got = getrandom(&seed, sizeof seed, 0);
-  return seed;
+std::uint64_t short_random_seed() {
+  return static_cast<std::uint32_t>(random_seed());  // short enough to be typed again
 }
 
 bool write_file(const std::string& file, const std::string& text) {
@@ -53,7 +48,7 @@ std::string explain_failure(const load::Findings& findings) {
 }
 
 int run_load(const LoadArguments& arguments) {
-  auto plan = plan_load(arguments, random_seed());
+  auto plan = plan_load(arguments, short_random_seed());
   if (!plan) return refuse(plan.error(), exit_usage);
   const auto address = resolve(plan->host, plan->port);
   if (!address) return refuse(address.error(), exit_failed);

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "app/system.hpp"
 #include "load/figures.hpp"
 #include "load/generator.hpp"
 #include "load/samples.hpp"
@@ -27,13 +27,10 @@ constexpr int progress_interval_ms = 250;
 // Until the threads are there, so that all begin at the same time.
 constexpr Duration before_start = 5ms;
 
-// As many descriptors as the system lets us have. Returns for how many connections these are.
-std::uint64_t raise_descriptor_limit() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_max - std::min<rlim_t>(limit.rlim_max, own_descriptors);
+// For how many connections there are descriptors.
+std::uint64_t connections_possible() {
+  const std::uint64_t descriptors = raise_descriptor_limit();
+  return descriptors - std::min(descriptors, own_descriptors);
 }
 
 int block_signals() {
@@ -144,7 +141,7 @@ class Run {
 }  // namespace
 
 std::expected<LoadResult, std::string> execute_load(const load::RunOptions& options) {
-  if (const std::uint64_t most = raise_descriptor_limit(); options.connections > most) {
+  if (const std::uint64_t most = connections_possible(); options.connections > most) {
     return std::unexpected(
         fmt::format("{} connections need as many descriptors, and this process may have {}: lower --concurrency, or raise `ulimit -n`",
                     options.connections, most));

@@ -1,7 +1,6 @@
 #include "app/packet_command.hpp"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -12,11 +11,14 @@
 #include <utility>
 
 #include "admin/token_files.hpp"
+#include "app/exit_codes.hpp"
 #include "app/resolve.hpp"
+#include "app/system.hpp"
 #include "backend/packet_client.hpp"
 #include "backend/packet_server.hpp"
 #include "backend/packet_stream.hpp"
 #include "base/ascii.hpp"
+#include "base/error.hpp"
 #include "config/spelling.hpp"
 #include "wire/json/scanner.hpp"
 #include "wire/packet/message.hpp"
@@ -24,8 +26,7 @@
 namespace steelyard {
 namespace {
 
-constexpr int exit_usage = 2;
-constexpr Duration lease_min = 100ms;
+constexpr Duration setup_lease_min = 100ms;
 constexpr std::size_t file_bytes_max = 64 * backend::PacketStream::packet_bytes_max;
 
 struct ServerArguments {
@@ -48,8 +49,6 @@ struct ClientArguments {
   std::uint64_t count = 1;
   std::string timeout = "10s";
 };
-
-std::unexpected<std::string> wrong(std::string sentence) { return std::unexpected(std::move(sentence)); }
 
 int refuse(std::string_view command, const std::string& sentence) {
   fmt::print(stderr, "steelyard packet {}: {}\n", command, sentence);
@@ -109,8 +108,8 @@ std::expected<backend::PacketServerOptions, std::string> read_server(const Serve
   if (!arguments.lease.empty()) {
     const auto lease = read_duration("--lease", arguments.lease);
     if (!lease) return wrong(lease.error());
-    if (*lease < lease_min)
-      return wrong(fmt::format("--lease {}: must be at least {}", arguments.lease, config::spell_duration(lease_min)));
+    if (*lease < setup_lease_min)
+      return wrong(fmt::format("--lease {}: must be at least {}", arguments.lease, config::spell_duration(setup_lease_min)));
     options.setup.lease = *lease;
   }
   const auto delay = read_duration("--delay", arguments.delay);
@@ -127,8 +126,7 @@ std::expected<backend::PacketServerOptions, std::string> read_server(const Serve
     options.setup.secret = std::move(*secret);
   }
   if (const auto checked = check_setup(options.setup); !checked) return wrong(checked.error());
-  // Cannot fail for so few bytes once the system is up.
-  [[maybe_unused]] const ssize_t got = getrandom(&options.seed, sizeof options.seed, 0);
+  options.seed = random_seed();
   return options;
 }
 

@@ -11,7 +11,6 @@
 namespace steelyard {
 namespace {
 
-using Json = nlohmann::json;
 using Snapshot = MetricsSnapshot;
 
 constexpr std::pair<const char*, std::uint64_t Snapshot::*> counters[] = {
@@ -64,14 +63,14 @@ constexpr std::pair<const char*, Hold> holds[] = {
 constexpr std::pair<const char*, Health> healths[] = {{"healthy", Health::healthy}, {"unhealthy", Health::unhealthy}};
 
 template <typename Value>
-void read(const Json& from, const char* key, Value& into) {
+void read(const nlohmann::json& from, const char* key, Value& into) {
   if (const auto found = from.find(key); found != from.end()) found->get_to(into);
 }
-void read(const Json& from, const char* key, Instant& into) { read(from, key, into.ns); }
+void read(const nlohmann::json& from, const char* key, Instant& into) { read(from, key, into.ns); }
 
 // A bucket is known by the shortest time that falls into it.
-Json histogram_json(const HistogramSnapshot& times) {
-  Json buckets = Json::array();
+nlohmann::json histogram_json(const HistogramSnapshot& times) {
+  nlohmann::json buckets = nlohmann::json::array();
   for (std::size_t i = 0; i < times.buckets().size(); ++i) {
     if (times.buckets()[i] != 0) buckets.push_back({histogram_buckets::lower_bound(i), times.buckets()[i]});
   }
@@ -79,24 +78,24 @@ Json histogram_json(const HistogramSnapshot& times) {
       {"minimum_us", times.minimum() / 1us}, {"maximum_us", times.maximum() / 1us}, {"sum_us", times.sum() / 1us}, {"buckets", buckets}};
 }
 
-HistogramSnapshot read_histogram(const Json& from) {
+HistogramSnapshot read_histogram(const nlohmann::json& from) {
   HistogramSnapshot times;
-  for (const Json& bucket : from.at("buckets")) times.add(bucket.at(0).get<std::uint64_t>(), bucket.at(1).get<std::uint64_t>());
+  for (const nlohmann::json& bucket : from.at("buckets")) times.add(bucket.at(0).get<std::uint64_t>(), bucket.at(1).get<std::uint64_t>());
   if (times.count() != 0) times.set_extremes(from.at("minimum_us"), from.at("maximum_us"), from.at("sum_us"));
   return times;
 }
 
-Json metrics_document(const Snapshot& metrics) {
-  Json page;
+nlohmann::json metrics_document(const Snapshot& metrics) {
+  nlohmann::json page;
   for (const auto& [key, counter] : counters) page[key] = metrics.*counter;
   for (std::size_t i = 0; i < limit_count; ++i) page["limits"][name(static_cast<Limit>(i))] = metrics.limits[i];
-  page["statuses"] = Json::object();
+  page["statuses"] = nlohmann::json::object();
   for (const auto& [status, count] : metrics.statuses) page["statuses"][std::to_string(status)] = count;
   page["response_times"] = histogram_json(metrics.response_times);
   return page;
 }
 
-Snapshot read_metrics(const Json& from) {
+Snapshot read_metrics(const nlohmann::json& from) {
   Snapshot metrics;
   for (const auto& [key, counter] : counters) read(from, key, metrics.*counter);
   for (std::size_t i = 0; i < limit_count; ++i) {
@@ -109,15 +108,15 @@ Snapshot read_metrics(const Json& from) {
   return metrics;
 }
 
-Json server_json(const ServerKnowledge& server) {
-  Json held = Json::array();
+nlohmann::json server_json(const ServerKnowledge& server) {
+  nlohmann::json held = nlohmann::json::array();
   for (const auto& [hold, note] : server.holds) {
     for (const auto& [key, value] : holds) {
       if (value == hold) held.push_back({{"hold", key}, {"reason", note.reason}, {"since", note.since_unix_s}});
     }
   }
   const balance::Estimate::Values& estimate = server.estimate;
-  Json page{{"id", server.id},
+  nlohmann::json page{{"id", server.id},
             {"address", server.address.to_string()},
             {"holds", held},
             {"reason", server.well.reason},
@@ -143,14 +142,14 @@ Json server_json(const ServerKnowledge& server) {
   return page;
 }
 
-ServerKnowledge read_server(const Json& from) {
+ServerKnowledge read_server(const nlohmann::json& from) {
   ServerKnowledge server;
   read(from, "id", server.id);
   server.address = SocketAddress::parse(from.at("address").get<std::string>()).value_or(SocketAddress{});
   for (const auto& [key, value] : healths) {
     if (from.value("health", "") == key) server.health = value;
   }
-  for (const Json& held : from.at("holds")) {
+  for (const nlohmann::json& held : from.at("holds")) {
     for (const auto& [key, value] : holds) {
       if (held.at("hold") == key) server.holds.push_back({value, {held.at("reason"), held.at("since")}});
     }
@@ -161,7 +160,7 @@ ServerKnowledge read_server(const Json& from) {
   read(from, "ejections_remembered", server.ejections_remembered);
   read(from, "ejection_ended", server.ejection_ended);
   read(from, "warm_since", server.warm_since_ns);
-  const Json& estimate = from.at("estimate");
+  const nlohmann::json& estimate = from.at("estimate");
   read(estimate, "latency_us", server.estimate.latency_us);
   read(estimate, "answers", server.estimate.answers);
   read(estimate, "known", server.estimate.known);
@@ -178,17 +177,17 @@ ServerKnowledge read_server(const Json& from) {
 }  // namespace
 
 std::string to_json(const ProcessState& state) {
-  Json pools = Json::object();
+  nlohmann::json pools = nlohmann::json::object();
   for (const ProcessState::KnownPool& pool : state.pools) {
-    Json servers = Json::array();
+    nlohmann::json servers = nlohmann::json::array();
     for (const ServerKnowledge& server : pool.servers) servers.push_back(server_json(server));
     pools[pool.name] = std::move(servers);
   }
-  Json limits = Json::object();
+  nlohmann::json limits = nlohmann::json::object();
   for (const ProcessState::KnownLimit& limit : state.limits) {
     for (const auto& [key, counter] : limit_counters) limits[limit.name][key] = limit.counts.*counter;
   }
-  const Json document{{"start", state.start.ns},
+  const nlohmann::json document{{"start", state.start.ns},
                       {"metrics", metrics_document(state.metrics)},
                       {"session_secret", state.session_secret},
                       {"seed", state.seed},
@@ -196,12 +195,12 @@ std::string to_json(const ProcessState& state) {
                       {"limits", std::move(limits)},
                       {"registry", state.registry}};
   // A reason may quote what a server has sent.
-  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::expected<ProcessState, std::string> read_process_state(std::string_view json) {
   try {
-    const Json document = Json::parse(json);
+    const nlohmann::json document = nlohmann::json::parse(json);
     ProcessState state;
     read(document, "start", state.start);
     state.metrics = read_metrics(document.at("metrics"));
@@ -209,15 +208,15 @@ std::expected<ProcessState, std::string> read_process_state(std::string_view jso
     read(document, "seed", state.seed);
     for (const auto& [pool, servers] : document.at("pools").items()) {
       state.pools.push_back({pool, {}});
-      for (const Json& server : servers) state.pools.back().servers.push_back(read_server(server));
+      for (const nlohmann::json& server : servers) state.pools.back().servers.push_back(read_server(server));
     }
-    for (const auto& [name, counts] : document.value("limits", Json::object()).items()) {
+    for (const auto& [name, counts] : document.value("limits", nlohmann::json::object()).items()) {
       state.limits.push_back({name, {}});
       for (const auto& [key, counter] : limit_counters) read(counts, key, state.limits.back().counts.*counter);
     }
     read(document, "registry", state.registry);
     return state;
-  } catch (const Json::exception& problem) {
+  } catch (const nlohmann::json::exception& problem) {
     return std::unexpected(fmt::format("what the process before this one knew cannot be read: {}", problem.what()));
   }
 }

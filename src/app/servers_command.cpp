@@ -33,8 +33,6 @@ struct ServersArguments {
 
 using Done = std::expected<void, AdminFailure>;
 
-AdminFailure usage(std::string message) { return {"usage", std::move(message), 2}; }
-
 std::string pool_path(std::string_view pool) { return fmt::format("/v1/pools/{}", http::encode_segment(pool)); }
 std::string server_path(const ServersArguments& arguments) {
   return fmt::format("{}/servers/{}", pool_path(arguments.pool), http::encode_segment(arguments.id));
@@ -104,7 +102,7 @@ Done add(const AdminClient& client, ServersArguments arguments) {
   if (arguments.active_max) body["active_max"] = *arguments.active_max;
   for (const std::string& label : arguments.labels) {
     const std::size_t equals = label.find('=');
-    if (equals == 0 || equals == std::string::npos) return std::unexpected(usage(fmt::format("--label {}: write NAME=VALUE", label)));
+    if (equals == 0 || equals == std::string::npos) return std::unexpected(wrong_usage(fmt::format("--label {}: write NAME=VALUE", label)));
     body["labels"][label.substr(0, equals)] = label.substr(equals + 1);
   }
   // One that is there is not to be changed by a slip of the fingers.
@@ -120,7 +118,7 @@ Done add(const AdminClient& client, ServersArguments arguments) {
 std::expected<std::string, AdminFailure> deadline_query(const ServersArguments& arguments) {
   if (arguments.deadline.empty()) return "";
   const auto deadline = config::parse_duration(arguments.deadline);
-  if (!deadline) return std::unexpected(usage(fmt::format("--deadline {} {}", arguments.deadline, deadline.error())));
+  if (!deadline) return std::unexpected(wrong_usage(fmt::format("--deadline {} {}", arguments.deadline, deadline.error())));
   return "?deadline=" + config::spell_duration(*deadline);
 }
 
@@ -174,9 +172,7 @@ Done force(const AdminClient& client, const ServersArguments& arguments) {
                 });
 }
 
-using Arguments = std::shared_ptr<ServersArguments>;
-
-void run_by(CLI::App& command, const Arguments& arguments, Done (*work)(const AdminClient&, const ServersArguments&), int& exit_code) {
+void run_by(CLI::App& command, const std::shared_ptr<ServersArguments>& arguments, Done (*work)(const AdminClient&, const ServersArguments&), int& exit_code) {
   add_admin_options(command, arguments->admin);
   command.callback([arguments, work, &exit_code] {
     exit_code = run_admin(arguments->admin, [&](const AdminClient& client) { return work(client, *arguments); });

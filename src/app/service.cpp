@@ -1,8 +1,6 @@
 #include "app/service.hpp"
 
 #include <signal.h>
-#include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -13,26 +11,11 @@
 #include <utility>
 
 #include "app/status.hpp"
+#include "app/system.hpp"
 #include "observe/message.hpp"
 
 namespace steelyard {
 namespace {
-
-std::uint64_t random_seed() {
-  std::uint64_t seed = 0;
-  // Cannot fail for so few bytes once the system is up.
-  [[maybe_unused]] const ssize_t got = getrandom(&seed, sizeof seed, 0);
-  return seed;
-}
-
-// As many descriptors as the system lets us have: two for each exchange under way.
-rlim_t raise_descriptor_limit() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur;
-}
 
 std::uint32_t workers_of(const Options& options) {
   return options.workers != 0 ? options.workers : std::max(1U, std::thread::hardware_concurrency());
@@ -109,7 +92,7 @@ std::expected<std::unique_ptr<Service>, std::string> Service::open(Options optio
   }
   std::unique_ptr<Service> service(new Service(options, std::move(load), std::move(start), std::move(predecessor)));
   service->signals_ = std::make_unique<Signals>(*service);
-  const rlim_t descriptors = raise_descriptor_limit();
+  const std::uint64_t descriptors = raise_descriptor_limit();
   if (descriptors < 2ULL * options.connections.connections_max) {
     log_message(LogLevel::warning,
                 "connections.max is {}, but this process may open only {} files: beyond about {} clients connections will wait; "

@@ -9,14 +9,12 @@
 
 namespace steelyard {
 
-using Json = nlohmann::ordered_json;
-
-Json describe(const Server& server) {
+nlohmann::ordered_json describe(const Server& server) {
   const Standing standing = server.standing();
   const ServerCounts counts = server.counts();
   std::int64_t idle = 0;
   for (const ServerShard& shard : server.shards()) idle += shard.metrics.connections_idle.value();
-  Json labels = Json::object();
+  nlohmann::ordered_json labels = nlohmann::ordered_json::object();
   for (const auto& [key, value] : server.labels()) labels[key] = value;
   return {{"id", server.id},
           {"address", server.authority},
@@ -50,7 +48,7 @@ std::size_t servers_up(const Pool& pool) {
 
 Site::Page health(Service& service) {
   const auto view = service.view();
-  Json pools = Json::object();
+  nlohmann::ordered_json pools = nlohmann::ordered_json::object();
   bool all_served = true;
   for (const auto& pool : view->site->pools) {
     pools[pool->name()] = {{"servers_up", servers_up(*pool)}, {"servers", pool->servers().size()}};
@@ -59,15 +57,15 @@ Site::Page health(Service& service) {
   const bool draining = service.draining();
   const char* const status = draining ? "draining" : all_served ? "healthy" : "degraded";
   // 503 while draining, so that whoever sends traffic here stops; a pool without servers is not cured by restarting the proxy.
-  return {draining ? 503 : 200, Json{{"status", status}, {"pools", pools}}.dump() + "\n"};
+  return {draining ? 503 : 200, nlohmann::ordered_json{{"status", status}, {"pools", pools}}.dump() + "\n"};
 }
 
 // Which promises there are, and who keeps them: a value of which no server is up gets 503, however many others are.
-Json describe_policy(const Pool& pool, const std::string& label) {
-  Json values = Json::object();
+nlohmann::ordered_json describe_policy(const Pool& pool, const std::string& label) {
+  nlohmann::ordered_json values = nlohmann::ordered_json::object();
   for (const auto& server : pool.servers()) {
     for (const std::string& value : server->promises.values()) {
-      Json& kept = values.emplace(value, Json{{"servers", 0}, {"servers_up", 0}}).first.value();
+      nlohmann::ordered_json& kept = values.emplace(value, nlohmann::ordered_json{{"servers", 0}, {"servers_up", 0}}).first.value();
       kept["servers"] = kept["servers"].get<int>() + 1;
       if (server->takes_traffic()) kept["servers_up"] = kept["servers_up"].get<int>() + 1;
     }
@@ -77,15 +75,15 @@ Json describe_policy(const Pool& pool, const std::string& label) {
 
 }  // namespace
 
-Json describe(const Pool& pool) {
-  Json servers = Json::array();
+nlohmann::ordered_json describe(const Pool& pool) {
+  nlohmann::ordered_json servers = nlohmann::ordered_json::array();
   for (const auto& server : pool.servers()) servers.push_back(describe(*server));
   // Those that were removed and have something to finish.
   for (const auto& server : pool.leaving()) {
     if (server->load.active.load(std::memory_order_relaxed) != 0) servers.push_back(describe(*server));
   }
   const auto options = pool.options();
-  Json described{{"name", pool.name()},
+  nlohmann::ordered_json described{{"name", pool.name()},
                  {"algorithm", name(options->algorithm)},
                  {"servers_up", servers_up(pool)},
                  {"queued", pool.queued()},
@@ -94,17 +92,17 @@ Json describe(const Pool& pool) {
   return described;
 }
 
-Json describe(const Service& service) {
+nlohmann::ordered_json describe(const Service& service) {
   const auto view = service.view();
   const MetricsSnapshot metrics = service.metrics();
   const Instant now = monotonic_now();
-  Json pools = Json::array();
+  nlohmann::ordered_json pools = nlohmann::ordered_json::array();
   for (const auto& pool : view->site->pools) pools.push_back(describe(*pool));
-  Json listeners = Json::array();
+  nlohmann::ordered_json listeners = nlohmann::ordered_json::array();
   for (const SocketAddress& address : view->addresses) listeners.push_back(address.to_string());
-  Json limits = Json::array();
+  nlohmann::ordered_json limits = nlohmann::ordered_json::array();
   for (const auto& limit : view->site->limits) limits.push_back(describe(*limit, now, Detail::some));
-  Json stores = Json::array();
+  nlohmann::ordered_json stores = nlohmann::ordered_json::array();
   for (const Site::Store& store : view->site->stores) stores.push_back(describe(store));
   return {{"status", service.draining() ? "draining" : "running"},
           {"version", STEELYARD_VERSION},
@@ -129,7 +127,7 @@ Site::Page status_page(Service& service, std::string_view path) {
   if (auto page = service.last_page(path)) return *std::move(page);
   if (path == "/__status__") return {200, describe(service).dump(2) + "\n"};
   if (!service.view()->options.metrics)
-    return {404, Json{{"error", "metrics are off: set metrics (enable_metrics) to true"}}.dump() + "\n"};
+    return {404, nlohmann::ordered_json{{"error", "metrics are off: set metrics (enable_metrics) to true"}}.dump() + "\n"};
   return {200, metrics_json(service.metrics())};
 }
 

@@ -10,12 +10,7 @@
 namespace steelyard {
 namespace {
 
-std::uint64_t count_of(const AdminJson& json, std::string_view key) {
-  const auto found = json.find(key);
-  return found != json.end() && found->is_number_integer() ? found->get<std::uint64_t>() : 0;
-}
-
-std::string joined(const AdminJson& texts) {
+std::string in_one_line(const AdminJson& texts) {
   std::string all;
   for (const AdminJson& text : texts) all += (all.empty() ? "" : ", ") + (text.is_string() ? text.get<std::string>() : text.dump());
   return all;
@@ -37,7 +32,7 @@ void print_status(const AdminJson& status) {
   fmt::print("steelyard {} is {} for {}, on {} threads; listens on {}\n", text_of(status, "version"),
              toned(text_of(status, "status"), running ? Tone::good : Tone::warning, colours),
              spell_age(std::chrono::seconds(static_cast<std::int64_t>(uptime_s))), count_of(status, "workers"),
-             joined(status.value("listeners", AdminJson::array())));
+             in_one_line(status.value("listeners", AdminJson::array())));
   const AdminJson connections = status.value("connections", AdminJson::object());
   fmt::print("exchanges under way: {}; connections: {} of clients ({} idle), {} to servers ({} idle); reloads: {}\n\n",
              count_of(status, "exchanges_active"), count_of(connections, "clients"), count_of(connections, "clients_idle"),

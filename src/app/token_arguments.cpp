@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/error.hpp"
 #include "base/time.hpp"
 #include "config/reading.hpp"
 #include "config/spelling.hpp"
@@ -16,8 +17,6 @@ namespace steelyard {
 namespace {
 
 using config::quote;
-
-std::unexpected<std::string> wrong(std::string sentence) { return std::unexpected(std::move(sentence)); }
 
 bool visible(char c) { return c > ' ' && c < 0x7f; }
 

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "app/exit_codes.hpp"
 #include "app/key_file.hpp"
 #include "app/token_arguments.hpp"
 #include "base/ascii.hpp"
@@ -26,12 +27,10 @@
 namespace steelyard {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using token::Algorithm;
 using token::Key;
 
 constexpr int exit_denied = 1;
-constexpr int exit_usage = 2;
 
 struct KeygenArguments {
   std::string algorithm = "HS256";
@@ -109,7 +108,7 @@ int mint_token(const TokenArguments& arguments) {
   const std::string made = token::mint(*keys, *claims);
   if (made.empty()) return refuse("mint", fmt::format("the token would have more than {} bytes", token::token_bytes_max));
   if (arguments.json) {
-    fmt::print("{}\n", Json{{"token", made}, {"claims", Json::parse(to_json(*claims))}}.dump(2));
+    fmt::print("{}\n", nlohmann::ordered_json{{"token", made}, {"claims", nlohmann::ordered_json::parse(to_json(*claims))}}.dump(2));
   } else {
     fmt::print("{}\n", made);
   }
@@ -118,7 +117,7 @@ int mint_token(const TokenArguments& arguments) {
 
 int show_denied(const TokenArguments& arguments, const token::Denied& denied) {
   if (arguments.json) {
-    fmt::print("{}\n", Json{{"valid", false}, {"reason", name_of(denied.reason)}, {"sentence", denied.sentence}}.dump(2));
+    fmt::print("{}\n", nlohmann::ordered_json{{"valid", false}, {"reason", name_of(denied.reason)}, {"sentence", denied.sentence}}.dump(2));
     return exit_denied;
   }
   const bool hint = denied.reason == token::Reason::wrong_client && arguments.client.empty();
@@ -144,7 +143,7 @@ int verify_token(TokenArguments arguments) {
   const auto claims = token::verify(*keys, arguments.token, *expected);
   if (!claims) return show_denied(arguments, claims.error());
   if (arguments.json) {
-    fmt::print("{}\n", Json{{"valid", true}, {"claims", Json::parse(to_json(*claims))}}.dump(2));
+    fmt::print("{}\n", nlohmann::ordered_json{{"valid", true}, {"claims", nlohmann::ordered_json::parse(to_json(*claims))}}.dump(2));
   } else {
     fmt::print("valid: {} {} at {} for {}, {} s before it expires\n", arguments.method, arguments.target, claims->server,
                claims->client ? claims->client->to_string() : "any client", claims->expires_s - expected->now_s);
@@ -156,13 +155,13 @@ int verify_token(TokenArguments arguments) {
 std::string shown(const std::string& part) {
   json::ObjectScanner scanner;
   const auto end = scanner.feed(part);
-  if (!end || *end != part.size()) return Json(part).dump(-1, ' ', true, Json::error_handler_t::replace);
+  if (!end || *end != part.size()) return nlohmann::ordered_json(part).dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
   std::string text;
   json::write_canonical(part, text);
   return text;
 }
 
-std::string spell_time(std::int64_t time_s) {
+std::string spell_seconds(std::int64_t time_s) {
   constexpr std::int64_t year_10000_s = 253'402'300'800;
   if (time_s >= year_10000_s) return "far away";
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(time_s)));
@@ -180,7 +179,7 @@ int inspect(const TokenArguments& arguments) {
              shown(parts->claims), parts->signature.size());
   const auto claims = token::parse_claims(parts->claims);
   if (claims) {
-    fmt::print("issued    {}\nexpires   {}\n", spell_time(claims->issued_s), spell_time(claims->expires_s));
+    fmt::print("issued    {}\nexpires   {}\n", spell_seconds(claims->issued_s), spell_seconds(claims->expires_s));
   } else {
     fmt::print("a guard would deny these claims: {}\n", claims.error().sentence);
   }

@@ -13,7 +13,7 @@ using Done = std::expected<void, AdminFailure>;
 
 // A successor has thirty seconds; the API moves from one process to the other meanwhile.
 constexpr int questions_max = 900;
-constexpr int pause_ms = 50;
+constexpr int look_again_ms = 50;
 
 Done upgrade(const AdminClient& client, const AdminArguments& arguments) {
   const auto before = call_admin(client, {.path = "/v1/status"});
@@ -22,7 +22,7 @@ Done upgrade(const AdminClient& client, const AdminArguments& arguments) {
   const auto begun = call_admin(client, {.method = http::Method::post, .path = "/v1/upgrade"});
   if (!begun) return std::unexpected(begun.error());
   for (int asked = 0; asked < questions_max; ++asked) {
-    poll(nullptr, 0, pause_ms);
+    poll(nullptr, 0, look_again_ms);
     const auto now = call_admin(client, {.path = "/v1/status"});
     if (!now) continue;
     if (now->value("pid", AdminJson()) != pid) {

@@ -14,10 +14,9 @@ namespace {
 
 constexpr Duration connect_timeout = 5s;
 // For what the proxy may have to say, which is nothing but its end of the connection when all is well.
-constexpr Duration answer_timeout = 1s;
-constexpr Duration back_off_min = 100ms;
-constexpr Duration back_off_max = 5s;
-constexpr std::size_t shown_bytes_max = 300;
+constexpr Duration last_word_timeout = 1s;
+constexpr Duration announce_back_off_min = 100ms;
+constexpr Duration announce_back_off_max = 5s;
 
 }  // namespace
 
@@ -50,7 +49,7 @@ Task<std::optional<std::string>> PacketAnnouncer::announce() {
   const auto sent = co_await packets.send(packet::to_text(setup_));
   if (!sent) co_return describe(sent.error());
   packets.end_sending();
-  fiber_.set_deadline(scheduler_.now() + answer_timeout);
+  fiber_.set_deadline(scheduler_.now() + last_word_timeout);
   const auto answer = co_await packets.receive();
   if (!answer) co_return std::nullopt;
   std::string text;
@@ -74,8 +73,8 @@ Duration PacketAnnouncer::judge(const std::optional<std::string>& problem) {
     log_message(LogLevel::warning, "cannot announce itself to the proxy at {}: {}; trying again", proxy_.to_string(), *problem);
     problem_ = *problem;
   }
-  const Duration longest = std::clamp(setup_.lease.value_or(back_off_max) / 3, back_off_min, back_off_max);
-  const Duration pause = std::min(back_off_min * (1U << std::min(failures_in_row_++, 10U)), longest);
+  const Duration longest = std::clamp(setup_.lease.value_or(announce_back_off_max) / 3, announce_back_off_min, announce_back_off_max);
+  const Duration pause = std::min(announce_back_off_min * (1U << std::min(failures_in_row_++, 10U)), longest);
   // Four to five fifths: servers that were started together do not come together forever.
   return pause - Duration{static_cast<std::int64_t>(prng_.below(static_cast<std::uint64_t>(pause.count() / 5)))};
 }

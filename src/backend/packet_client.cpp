@@ -16,8 +16,6 @@
 namespace steelyard::backend {
 namespace {
 
-constexpr std::size_t shown_bytes_max = 300;
-
 std::string canonical(std::string_view text) {
   std::string out;
   json::write_canonical(text, out);
@@ -25,7 +23,7 @@ std::string canonical(std::string_view text) {
 }
 
 // A text as it can be shown on a terminal.
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   std::string out;
   json::write_string(text, out);
   if (out.size() > shown_bytes_max) out = out.substr(0, shown_bytes_max) + "…\"";
@@ -110,14 +108,14 @@ class Client final : private Fiber::Owner {
     if (ack == nullptr) return give_up(packet, fmt::format("the proxy answered {}", canonical(object.text).substr(0, shown_bytes_max)));
     const std::string expected = fmt::format("{:02x}", fmt::join(sha1(packet.payload), ""));
     if (ack->payload != expected) {
-      return give_up(packet, fmt::format("the answer of server {} is {}, but the SHA-1 of the payload is {}", quoted(ack->source),
-                                         quoted(ack->payload), expected));
+      return give_up(packet, fmt::format("the answer of server {} is {}, but the SHA-1 of the payload is {}", quote(ack->source),
+                                         quote(ack->payload), expected));
     }
     if (ack->destination != packet.source) {
-      return give_up(packet, fmt::format("the answer of server {} is for {}", quoted(ack->source), quoted(ack->destination)));
+      return give_up(packet, fmt::format("the answer of server {} is for {}", quote(ack->source), quote(ack->destination)));
     }
-    fmt::print("packet {} of {}: policy {}, payload {}: served by {}, SHA-1 {} checked\n", number_, quoted(packet.source),
-               quoted(packet.policy), quoted(packet.payload), quoted(ack->source), expected);
+    fmt::print("packet {} of {}: policy {}, payload {}: served by {}, SHA-1 {} checked\n", number_, quote(packet.source),
+               quote(packet.policy), quote(packet.payload), quote(ack->source), expected);
     std::fflush(stdout);
   }
 
@@ -127,11 +125,11 @@ class Client final : private Fiber::Owner {
     return fmt::format(
         "there is no answer: the proxy closed the connection. Either no server with policy {} could take it, or the proxy "
         "refused the packet; its log says which",
-        quoted(packet.policy));
+        quote(packet.policy));
   }
 
   void give_up(const OutgoingPacket& packet, std::string_view sentence) {
-    problem_ = fmt::format("packet {} of {}: {}", number_, quoted(packet.source), sentence);
+    problem_ = fmt::format("packet {} of {}: {}", number_, quote(packet.source), sentence);
   }
 
   void restart_deadline() { fiber_.set_deadline(loop_.scheduler().now() + options_.timeout); }

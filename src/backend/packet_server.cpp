@@ -182,9 +182,9 @@ void PacketServer::finish_if_drained() {
 }
 
 // What ends in which order.
-class Run {
+class PacketServerRun {
  public:
-  explicit Run(const PacketServerOptions& options) : options_(options), server_(loop_, options), signals_(loop_, [this] { on_signal(); }) {}
+  explicit PacketServerRun(const PacketServerOptions& options) : options_(options), server_(loop_, options), signals_(loop_, [this] { on_signal(); }) {}
 
   std::expected<void, std::string> start() {
     const auto bound = server_.start();
@@ -224,7 +224,7 @@ bool promises(std::string_view promised, std::string_view policy) {
 }
 
 int run_packet_server(const PacketServerOptions& options) {
-  Run run(options);
+  PacketServerRun run(options);
   if (const auto started = run.start(); !started) {
     fmt::print(stderr, "steelyard packet server: {}\n", started.error());
     return 1;

@@ -8,7 +8,7 @@
 namespace steelyard::backend {
 namespace {
 
-constexpr std::size_t read_bytes = 16 * 1024;
+constexpr std::size_t piece_bytes = 16 * 1024;
 
 }  // namespace
 
@@ -38,7 +38,7 @@ Task<std::expected<json::Object, PacketEnd>> PacketStream::receive() {
     if (received_.size() >= packet_bytes_max) {
       co_return std::unexpected(PacketEnd{Kind::refused, fmt::format("The packet is longer than {} bytes.", packet_bytes_max)});
     }
-    char memory[read_bytes];
+    char memory[piece_bytes];
     const auto got = stream_->read(memory);
     if (!got && got.error().kind == ErrorKind::would_block) {
       const WaitResult arrived = co_await stream_->readable();

@@ -14,6 +14,9 @@
 
 namespace steelyard::backend {
 
+// Of what the other side said, in a message.
+inline constexpr std::size_t shown_bytes_max = 300;
+
 // Why there is no further packet.
 struct PacketEnd {
   enum class Kind {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <expected>
+#include <string>
+#include <utility>
 
 namespace steelyard {
 
@@ -50,5 +52,8 @@ using Result = std::expected<T, Error>;
 constexpr std::unexpected<Error> fail(ErrorKind kind, Side side = Side::local, Retry retry = Retry::never, int os_code = 0) {
   return std::unexpected(Error{kind, side, retry, os_code});
 }
+
+// For what people wrote: a sentence that says what is wrong with it.
+inline std::unexpected<std::string> wrong(std::string sentence) { return std::unexpected(std::move(sentence)); }
 
 }  // namespace steelyard

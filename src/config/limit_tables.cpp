@@ -10,11 +10,11 @@ namespace {
 using limit::Kind;
 using quota::LimitOptions;
 using quota::RedisOptions;
-using Source = quota::KeyPart::Source;
+using KeySource = quota::KeyPart::Source;
 
 using From = policy::SourceOptions::Kind;
 
-const std::vector<NamedKind<From>>& named_sources() {
+const std::vector<NamedKind<From>>& value_sources() {
   static const std::vector<NamedKind<From>> sources{
       {"header", From::header, {"the name of a header field, such as \"header:X-Api-Key\"", check_field_name}},
       {"cookie", From::cookie, {"the name of a cookie, such as \"cookie:session\"", check_cookie_name}},
@@ -23,9 +23,9 @@ const std::vector<NamedKind<From>>& named_sources() {
   return sources;
 }
 
-const std::vector<std::pair<std::string, Source>>& plain_sources() {
-  static const std::vector<std::pair<std::string, Source>> sources{
-      {"client_ip", Source::client}, {"path", Source::path}, {"method", Source::method}, {"policy", Source::policy}};
+const std::vector<std::pair<std::string, KeySource>>& plain_sources() {
+  static const std::vector<std::pair<std::string, KeySource>> sources{
+      {"client_ip", KeySource::client}, {"path", KeySource::path}, {"method", KeySource::method}, {"policy", KeySource::policy}};
   return sources;
 }
 
@@ -112,12 +112,12 @@ void KeyPartText::read(const Node& node, Value& value, Reading& reading) const {
     return;
   }
   if (node.text == "host") {
-    value = {Source::value, {.kind = From::host}};
+    value = {KeySource::value, {.kind = From::host}};
     return;
   }
   bool reported = false;
-  const auto named = read_named(node, ':', named_sources(), reading, reported);
-  if (named) value = {Source::value, {.kind = named->first, .name = named->second}};
+  const auto named = read_named(node, ':', value_sources(), reading, reported);
+  if (named) value = {KeySource::value, {.kind = named->first, .name = named->second}};
   if (named || reported) return;
   const std::vector<std::string> all{"client_ip", "path", "method", "host", "policy", "header", "cookie", "query"};
   reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(),
@@ -125,10 +125,10 @@ void KeyPartText::read(const Node& node, Value& value, Reading& reading) const {
 }
 
 Json KeyPartText::write(const Value& value) const {
-  for (const auto& known : named_sources()) {
-    if (value.source == Source::value && known.kind == value.from.kind) return known.word + ":" + value.from.name;
+  for (const auto& known : value_sources()) {
+    if (value.source == KeySource::value && known.kind == value.from.kind) return known.word + ":" + value.from.name;
   }
-  if (value.source == Source::value) return "host";
+  if (value.source == KeySource::value) return "host";
   for (const auto& [word, source] : plain_sources()) {
     if (source == value.source) return word;
   }

@@ -1,6 +1,7 @@
 // The whole configuration, typed and validated: what the loader makes of a file and what app/ runs.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +41,12 @@ struct Options {
   std::vector<quota::StoreOptions> stores;
   std::optional<AdminOptions> admin;
   ResolveOptions resolve;
+
+  // nullptr where none has that name.
+  [[nodiscard]] const PoolOptions* find_pool(const std::string& name) const {
+    const auto found = std::ranges::find(pools, name, &PoolOptions::name);
+    return found == pools.end() ? nullptr : &*found;
+  }
 };
 
 }  // namespace steelyard

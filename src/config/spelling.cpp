@@ -25,12 +25,12 @@ constexpr std::array<Unit, 6> duration_units{
 constexpr std::array<Unit, 6> size_units{
     {{"GiB", 1ULL << 30U}, {"MiB", 1ULL << 20U}, {"KiB", 1ULL << 10U}, {"GB", 1'000'000'000}, {"MB", 1'000'000}, {"kB", 1'000}}};
 
-struct Parts {
+struct NumberAndUnit {
   std::string_view number;
   std::string_view unit;
 };
 
-Parts split(std::string_view text) {
+NumberAndUnit split(std::string_view text) {
   const std::size_t end = std::min(text.find_first_not_of("0123456789."), text.size());
   return {text.substr(0, end), text.substr(end)};
 }

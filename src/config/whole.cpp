@@ -63,11 +63,6 @@ void check_route_pools(const Node& list, const Options& options, Reading& readin
   }
 }
 
-const PoolOptions* find_pool(const Options& options, const std::string& name) {
-  const auto found = std::ranges::find(options.pools, name, &PoolOptions::name);
-  return found == options.pools.end() ? nullptr : &*found;
-}
-
 // A pool that packets may register in has to say where its servers may be, and with `secret` what they have to show.
 void check_packet_registration(const Node& at, const ListenerOptions& listener, const PoolOptions& pool, Reading& reading) {
   if (listener.packet.registration == PacketRegistration::off) return;
@@ -101,7 +96,7 @@ void check_packet_listeners(const Node& list, const Options& options, Reading& r
       reading.problem(list.items[i], fmt::format("\"pool\" is missing, where the packets go; allowed is {}: add it", any_of(names)));
       continue;
     }
-    const PoolOptions* const pool = find_pool(options, listener.packet.pool);
+    const PoolOptions* const pool = options.find_pool(listener.packet.pool);
     if (pool != nullptr && pool->policy) {
       check_packet_registration(list.items[i], listener, *pool, reading);
       continue;

@@ -9,11 +9,6 @@
 namespace steelyard::config {
 namespace {
 
-const PoolOptions* find_pool(const Options& options, const std::string& name) {
-  const auto found = std::ranges::find(options.pools, name, &PoolOptions::name);
-  return found == options.pools.end() ? nullptr : &*found;
-}
-
 // Every limit that is named must be there, and be one that can count what comes by that way.
 class LimitNames {
  public:
@@ -104,13 +99,13 @@ void check_limits(const Node& root, const Options& options, Reading& reading) {
   for (std::size_t i = 0; listeners != nullptr && i < options.listeners.size() && i < listeners->items.size(); ++i) {
     const Reading::Step in(reading, "listeners");
     const Reading::Step step(reading, i);
-    names.check(listeners->items[i], options.listeners[i].limits, find_pool(options, options.listeners[i].packet.pool));
+    names.check(listeners->items[i], options.listeners[i].limits, options.find_pool(options.listeners[i].packet.pool));
   }
   const Node* const routes = root.find("routes");
   for (std::size_t i = 0; routes != nullptr && i < options.routes.size() && i < routes->items.size(); ++i) {
     const Reading::Step in(reading, "routes");
     const Reading::Step step(reading, i);
-    names.check(routes->items[i], options.routes[i].limits, find_pool(options, options.routes[i].pool));
+    names.check(routes->items[i], options.routes[i].limits, options.find_pool(options.routes[i].pool));
   }
   const Node* const pools = root.find("pools");
   for (std::size_t i = 0; pools != nullptr && i < options.pools.size() && i < pools->entries.size(); ++i) {

@@ -20,6 +20,7 @@ class IpAddress {
   static constexpr std::size_t text_max = 46;
 
   [[nodiscard]] bool is_v6() const { return v6_; }
+  [[nodiscard]] static IpAddress loopback() { return v4(0x7f000001); }
   [[nodiscard]] bool is_loopback() const;
   [[nodiscard]] bool is_unspecified() const { return bytes_ == std::array<std::uint8_t, 16>{}; }
   [[nodiscard]] const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }  // IPv4 in the first four

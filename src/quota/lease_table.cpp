@@ -8,19 +8,19 @@ namespace {
 // What a state says: `low` has the instant until which it is good; the highest bit of `high` tells refusals from leases, whose tokens are
 // the other bits. Of a refusal these are the milliseconds from then until the key may come back.
 constexpr std::uint32_t refused_bit = std::uint32_t{1} << 31U;
-constexpr std::uint32_t number_max = refused_bit - 1;
+constexpr std::uint32_t tokens_max = refused_bit - 1;
 
 State lease(std::uint64_t tokens, Instant until) {
-  return {static_cast<std::uint64_t>(until.ns), static_cast<std::uint32_t>(std::min<std::uint64_t>(tokens, number_max))};
+  return {static_cast<std::uint64_t>(until.ns), static_cast<std::uint32_t>(std::min<std::uint64_t>(tokens, tokens_max))};
 }
 
 State refusal(Instant until, Duration then) {
   const auto then_ms = std::chrono::ceil<std::chrono::milliseconds>(then).count();
-  return {static_cast<std::uint64_t>(until.ns), refused_bit | static_cast<std::uint32_t>(std::min<std::int64_t>(then_ms, number_max))};
+  return {static_cast<std::uint64_t>(until.ns), refused_bit | static_cast<std::uint32_t>(std::min<std::int64_t>(then_ms, tokens_max))};
 }
 
 bool is_refusal(State state) { return (state.high & refused_bit) != 0; }
-std::uint32_t number(State state) { return state.high & number_max; }
+std::uint32_t number(State state) { return state.high & tokens_max; }
 
 // How long it is good yet; 0: no longer.
 Duration left(State state, Instant now) {
@@ -33,7 +33,7 @@ Duration left(State state, Instant now) {
 Loss loss(State state, Instant now) {
   const Duration good = left(state, now);
   if (good.count() == 0) return {};
-  return {is_refusal(state) ? std::uint64_t{number_max} + 1 : number(state), good.count()};
+  return {is_refusal(state) ? std::uint64_t{tokens_max} + 1 : number(state), good.count()};
 }
 
 }  // namespace

@@ -9,13 +9,6 @@
 namespace steelyard {
 namespace {
 
-// How long an idle connection waits for a last request in a gentle drain. Who reuses connections at all has most likely done so by then
-// and was told to let go of it, in an answer. A request that is sent just when its connection closes is lost, and the longer nothing
-// came, the less likely is one; common servers keep idle connections for five seconds altogether, so clients have to cope with that.
-constexpr Duration gentle_idle = 5s;
-
-constexpr std::size_t read_bytes_max = 64 * 1024;
-
 // After so many requests of one connection others get their turn: what is answered without a server is answered without
 // waiting, and a client that sends fast enough would have the worker to itself.
 constexpr std::uint64_t turn_requests_max = 32;

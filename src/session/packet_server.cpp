@@ -7,10 +7,7 @@
 namespace steelyard {
 namespace {
 
-// As for HTTP: see http1_server.cpp.
-constexpr Duration gentle_idle = 5s;
 constexpr std::uint64_t turn_packets_max = 32;
-constexpr std::size_t read_bytes_max = 64 * 1024;
 
 constexpr bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 

@@ -15,6 +15,14 @@
 
 namespace steelyard {
 
+// How long an idle connection waits for a last request in a gentle drain. Who reuses connections at all has most likely done so by then
+// and was told to let go of it, in an answer. A request that is sent just when its connection closes is lost, and the longer nothing
+// came, the less likely is one; common servers keep idle connections for five seconds altogether, so clients have to cope with that.
+inline constexpr Duration gentle_idle = 5s;
+
+// What a session receives at once, at most.
+inline constexpr std::size_t read_bytes_max = 64UZ * 1024;
+
 class Session;
 
 // What the sessions of one worker share.

@@ -11,8 +11,6 @@
 namespace steelyard {
 namespace {
 
-using Kind = CheckVerdict::Kind;
-
 // Of the timer that ends a check. Beyond that it was this process that did not run (a machine that was paused, or has too much to do),
 // and the answer may have come in time; to believe such timeouts would take out all servers at once.
 constexpr Duration lateness_max = 100ms;
@@ -48,14 +46,14 @@ Task<CheckVerdict> ServerCheck::run(Connector& connector) const {
   const auto failed = [&](const Error& error, CheckPhase phase) {
     const Duration late = fiber.scheduler().now() - deadline;
     if (error.kind != ErrorKind::timed_out || late <= lateness_max) return failed_check(error, phase, options_.timeout);
-    return CheckVerdict{Kind::none, fmt::format("this process was held up for {} ms", late / 1ms)};
+    return CheckVerdict{CheckVerdict::Kind::none, fmt::format("this process was held up for {} ms", late / 1ms)};
   };
   auto stream = connector.connect(address_);
   if (!stream) co_return failed(stream.error(), CheckPhase::connecting);
   const WaitResult opened = co_await (*stream)->writable();
   const auto connected = opened == WaitResult::done ? (*stream)->connect_result() : fail(error_of(opened));
   if (!connected) co_return failed(connected.error(), CheckPhase::connecting);
-  if (options_.kind == CheckKind::tcp) co_return CheckVerdict{Kind::healthy, "connection accepted"};
+  if (options_.kind == CheckKind::tcp) co_return CheckVerdict{CheckVerdict::Kind::healthy, "connection accepted"};
   const auto sent = co_await send(**stream);
   if (!sent) co_return failed(sent.error(), CheckPhase::sending);
   CheckAnswer answer(options_, **stream);

@@ -7,8 +7,6 @@
 namespace steelyard {
 namespace {
 
-using Kind = CheckVerdict::Kind;
-
 constexpr std::size_t read_bytes = 8 * 1024;
 constexpr int status_switching_protocols = 101;  // the last answer before another protocol: final here, where nobody asked for one
 
@@ -46,7 +44,7 @@ std::optional<CheckVerdict> CheckAnswer::read_head() {
     if (verdict) return verdict;
     if (body_) return read_body();
     if (heads_bytes_ > heads_bytes_max) {
-      return CheckVerdict{Kind::unhealthy, fmt::format("{} KiB of interim answers and no final one", heads_bytes_max / 1024)};
+      return CheckVerdict{CheckVerdict::Kind::unhealthy, fmt::format("{} KiB of interim answers and no final one", heads_bytes_max / 1024)};
     }
   }
 }
@@ -57,7 +55,7 @@ std::optional<CheckVerdict> CheckAnswer::parse_heads() {
   http::ResponseHead head;
   while (!received_.empty()) {
     const auto parsed = http1::parse_response(received_.view(), scan_, {}, method, head);
-    if (!parsed) return CheckVerdict{Kind::unhealthy, fmt::format("not an HTTP answer: {}", parsed.error().reason)};
+    if (!parsed) return CheckVerdict{CheckVerdict::Kind::unhealthy, fmt::format("not an HTTP answer: {}", parsed.error().reason)};
     if (*parsed == 0) return std::nullopt;
     received_.consume(*parsed);
     scan_ = {};
@@ -70,11 +68,11 @@ std::optional<CheckVerdict> CheckAnswer::parse_heads() {
 std::optional<CheckVerdict> CheckAnswer::judge(int status, http::BodyFraming body) {
   status_ = status;
   const std::string answered = fmt::format("answered {} to {} {}", status, options_.method, options_.path);
-  if (includes(options_.drain_on, status)) return CheckVerdict{Kind::drain, answered};
+  if (includes(options_.drain_on, status)) return CheckVerdict{CheckVerdict::Kind::drain, answered};
   if (!includes(options_.expect, status)) {
-    return CheckVerdict{Kind::unhealthy, fmt::format("{}, not {}", answered, in_words(options_.expect))};
+    return CheckVerdict{CheckVerdict::Kind::unhealthy, fmt::format("{}, not {}", answered, in_words(options_.expect))};
   }
-  if (options_.body.empty()) return CheckVerdict{Kind::healthy, "health check passed"};
+  if (options_.body.empty()) return CheckVerdict{CheckVerdict::Kind::healthy, "health check passed"};
   if (body.kind == http::BodyKind::none) return lacks_text("without a body, which does not contain");
   body_.emplace(stream_, body, Side::server);
   return std::nullopt;
@@ -97,13 +95,13 @@ std::optional<CheckVerdict> CheckAnswer::read_body() {
 
 std::optional<CheckVerdict> CheckAnswer::search(Result<BodyReader::Piece> piece) {
   if (!piece && piece.error().kind == ErrorKind::malformed) {
-    return CheckVerdict{Kind::unhealthy, fmt::format("body of the answer is malformed: {}", body_->parse_error().reason)};
+    return CheckVerdict{CheckVerdict::Kind::unhealthy, fmt::format("body of the answer is malformed: {}", body_->parse_error().reason)};
   }
   if (!piece) return failed(piece.error());
   const std::size_t count = std::min(piece->payload.size(), body_bytes_max - searched_bytes_);
   searched_bytes_ += count;
   tail_.append(piece->payload.data(), count);
-  if (tail_.find(options_.body) != std::string::npos) return CheckVerdict{Kind::healthy, "health check passed"};
+  if (tail_.find(options_.body) != std::string::npos) return CheckVerdict{CheckVerdict::Kind::healthy, "health check passed"};
   if (body_->done()) return lacks_text("with a body that does not contain");
   if (searched_bytes_ == body_bytes_max) return lacks_text("with a body whose first 64 KiB do not contain");
   if (tail_.size() >= options_.body.size()) tail_.erase(0, tail_.size() - (options_.body.size() - 1));
@@ -111,7 +109,7 @@ std::optional<CheckVerdict> CheckAnswer::search(Result<BodyReader::Piece> piece)
 }
 
 CheckVerdict CheckAnswer::lacks_text(std::string_view where) const {
-  return {Kind::unhealthy, fmt::format("answered {} {} \"{:.60}\"", status_, where, options_.body)};
+  return {CheckVerdict::Kind::unhealthy, fmt::format("answered {} {} \"{:.60}\"", status_, where, options_.body)};
 }
 
 }  // namespace steelyard

@@ -8,8 +8,6 @@
 namespace steelyard {
 namespace {
 
-using Kind = CheckVerdict::Kind;
-
 // Between the first checks of two servers, where that many fit into an interval: a small pool is known practically at once, and a
 // large one does not burst. Where traffic waits for them they come faster.
 constexpr Duration first_gap = 5ms;
@@ -134,20 +132,20 @@ void Prober::Probe::judge(CheckVerdict verdict) {
   if (message_enabled(LogLevel::debug)) {
     log_message(LogLevel::debug, "health: {}/{}: {}", prober_.pool_.name(), server_->id, verdict.reason);
   }
-  if (verdict.kind == Kind::none) {
+  if (verdict.kind == CheckVerdict::Kind::none) {
     log_message_limited(LogLevel::warning, "health", "pool {}: a health check came to nothing: {}", prober_.pool_.name(), verdict.reason);
     return;
   }
   const Health health_before = health_;
   const bool drained_before = draining_;
-  const bool failed = verdict.kind == Kind::unhealthy;
+  const bool failed = verdict.kind == CheckVerdict::Kind::unhealthy;
   // Where traffic waits for the first check, one that fails has kept the server out already.
   const bool kept_out = options.before_traffic && health_ == Health::unknown;
   const auto change = failed ? threshold_.on_failure(kept_out ? 1 : options.fall) : threshold_.on_success(options.rise);
   if (change == Threshold::Change::down) health_ = Health::unhealthy;
   if (!failed && threshold_.is_up()) {
     health_ = Health::healthy;
-    draining_ = verdict.kind == Kind::drain;
+    draining_ = verdict.kind == CheckVerdict::Kind::drain;
   }
   if (health_ == health_before && draining_ == drained_before) return;
   // In this order: who reads the message finds the state as it says.

@@ -7,28 +7,26 @@
 namespace steelyard {
 namespace {
 
-using Kind = Refusal::Kind;
-
-std::unexpected<Refusal> refuse(Kind kind, std::string field, std::string message) {
+std::unexpected<Refusal> refuse(Refusal::Kind kind, std::string field, std::string message) {
   return std::unexpected(Refusal{kind, std::move(field), std::move(message)});
 }
 
 std::unexpected<Refusal> no_such_server(const WantedServers& pool, std::string_view id) {
   if (pool.configured(id) == nullptr) {
-    return refuse(Kind::no_such_server, "", fmt::format("this pool has no server {}: ask for the pool's servers to see which", quoted(id)));
+    return refuse(Refusal::Kind::no_such_server, "", fmt::format("this pool has no server {}: ask for the pool's servers to see which", quoted(id)));
   }
-  return refuse(Kind::no_such_server, "", fmt::format("the server {} was removed at run time: put it back to change it", quoted(id)));
+  return refuse(Refusal::Kind::no_such_server, "", fmt::format("the server {} was removed at run time: put it back to change it", quoted(id)));
 }
 
 std::optional<Refusal> check(const Precondition& precondition, std::string_view id, const std::optional<WantedServer>& there) {
   if (precondition.absent && there) {
     return Refusal{
-        Kind::changed_since, "",
+        Refusal::Kind::changed_since, "",
         fmt::format("there is a server {} already, in revision {}: look whether it is the one you mean", quoted(id), there->revision)};
   }
   if (!precondition.revision || (there && there->revision == *precondition.revision)) return std::nullopt;
   const std::string now = there ? fmt::format("is in revision {}", there->revision) : "is not there";
-  return Refusal{Kind::changed_since, "",
+  return Refusal{Refusal::Kind::changed_since, "",
                  fmt::format("the server {} was changed since revision {}, and now {}: read it again, and decide "
                              "whether the change is still right",
                              quoted(id), *precondition.revision, now)};
@@ -52,7 +50,7 @@ std::expected<Applied, Refusal> Registry::put(std::string_view pool_name, Server
 
   const std::string address = address_of(there->options);
   if (address_of(server) != address) {
-    return refuse(Kind::exists, "address",
+    return refuse(Refusal::Kind::exists, "address",
                   fmt::format("the server {} is at {}, which a change cannot move: remove it first, then put it at {}, "
                               "or choose another id",
                               quoted(server.id), address, address_of(server)));
@@ -105,7 +103,7 @@ Refusal Registry::no_such_pool(std::string_view name) const {
   for (const auto& [other, pool] : pools_) {
     if (pool.is_configured()) names += (names.empty() ? "" : ", ") + other;
   }
-  return {Kind::no_such_pool, "",
+  return {Refusal::Kind::no_such_pool, "",
           fmt::format("there is no pool {}: the configuration has {}", quoted(name), names.empty() ? "none" : names)};
 }
 
@@ -121,7 +119,7 @@ Applied Registry::settle(WantedServers& pool, const WantedServer& before, Wanted
 std::expected<Applied, Refusal> Registry::add(WantedServers& pool, ServerOptions server) {
   if (const std::string* const other = pool.id_at(address_of(server))) {
     return refuse(
-        Kind::exists, "address",
+        Refusal::Kind::exists, "address",
         fmt::format("{} is in this pool already, as server {}: change that one, or remove it first", address_of(server), quoted(*other)));
   }
   WantedServer added{.options = std::move(server), .origin = Origin::admin};
@@ -131,7 +129,7 @@ std::expected<Applied, Refusal> Registry::add(WantedServers& pool, ServerOptions
   } else {
     if (auto refusal = check_id(added.options.id)) return std::unexpected(std::move(*refusal));
     if (pool.added_by_operators() >= added_max) {
-      return refuse(Kind::limit_reached, "",
+      return refuse(Refusal::Kind::limit_reached, "",
                     fmt::format("this pool has {} servers that were added by hand, allowed are as many: configure "
                                 "some, or let them register",
                                 pool.added_by_operators()));

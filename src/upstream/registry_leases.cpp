@@ -7,13 +7,11 @@
 namespace steelyard {
 namespace {
 
-using Kind = Refusal::Kind;
-
-Refusal refusal(Kind kind, std::string field, std::string message) { return {kind, std::move(field), std::move(message)}; }
+Refusal refusal(Refusal::Kind kind, std::string field, std::string message) { return {kind, std::move(field), std::move(message)}; }
 
 Refusal takes_no_registrations(std::string_view pool) {
   return refusal(
-      Kind::not_allowed, "",
+      Refusal::Kind::not_allowed, "",
       fmt::format("the pool {} takes no registrations: to change that, configure `registration` for it with the token's file and "
                   "the networks of its servers",
                   quoted(pool)));
@@ -24,20 +22,20 @@ std::optional<Refusal> check_taken_id(const WantedServer& there, const ServerOpt
   const std::string id = quoted(announced.id);
   if (!there.lease) {
     const std::string_view by = there.origin == Origin::configuration ? "the configuration" : "an operator";
-    return refusal(Kind::not_owner, "id",
+    return refusal(Refusal::Kind::not_owner, "id",
                    fmt::format("the server {} is there by {}, so it need not announce itself: choose another id, or go "
                                "without",
                                id, by));
   }
   if (!there.lease->runs(now)) return std::nullopt;
   if (there.lease->owner != owner) {
-    return refusal(Kind::not_owner, "id",
+    return refusal(Refusal::Kind::not_owner, "id",
                    fmt::format("the server {} was registered with another token: choose another id, or wait for its "
                                "lease to run out ({})",
                                id, in_words(there.lease->length)));
   }
   if (there.lease->lasting || address_of(there.options) == address_of(announced)) return std::nullopt;
-  return refusal(Kind::exists, "id",
+  return refusal(Refusal::Kind::exists, "id",
                  fmt::format("the id {} is in use by the server at {}: give each server an id of its own; after a move, "
                              "leave first, or wait for the lease to run out ({})",
                              id, address_of(there.options), in_words(there.lease->length)));
@@ -49,7 +47,7 @@ std::optional<Refusal> check_taken_address(const WantedServer& there, std::strin
   const std::string_view by = there.lease                             ? "a registration with another token"
                               : there.origin == Origin::configuration ? "the configuration"
                                                                       : "an operator";
-  return refusal(Kind::exists, "address",
+  return refusal(Refusal::Kind::exists, "address",
                  fmt::format("{} is in this pool already, as server {} by {}: remove that one first, or go without "
                              "announcing it",
                              address_of(there.options), quoted(there.options.id), by));
@@ -58,15 +56,15 @@ std::optional<Refusal> check_taken_address(const WantedServer& there, std::strin
 // Of a server that speaks for itself.
 std::optional<Refusal> check_owner(const std::optional<WantedServer>& there, std::string_view id, std::string_view owner) {
   if (!there) {
-    return refusal(Kind::no_such_server, "", fmt::format("there is no server {} (any more): announce it again", quoted(id)));
+    return refusal(Refusal::Kind::no_such_server, "", fmt::format("there is no server {} (any more): announce it again", quoted(id)));
   }
   if (!there->lease) {
-    return refusal(Kind::not_owner, "",
+    return refusal(Refusal::Kind::not_owner, "",
                    fmt::format("the server {} has no lease: it is there by {}, until that is taken back", quoted(id),
                                there->origin == Origin::configuration ? "the configuration" : "an operator"));
   }
   if (there->lease->owner == owner) return std::nullopt;
-  return refusal(Kind::not_owner, "",
+  return refusal(Refusal::Kind::not_owner, "",
                  fmt::format("the server {} was registered with another token: use the one that it was announced with", quoted(id)));
 }
 
@@ -108,7 +106,7 @@ std::expected<Applied, Refusal> Registry::admit(WantedServers& pool, ServerOptio
   if (there) {
     if (auto taken = check_taken_id(*there, server, lease.owner, now)) return std::unexpected(std::move(*taken));
   } else if (pool.configured(server.id) != nullptr) {
-    return std::unexpected(refusal(Kind::not_owner, "id",
+    return std::unexpected(refusal(Refusal::Kind::not_owner, "id",
                                    fmt::format("the server {} is configured, but an operator has removed it: ask them "
                                                "to put it back, or choose another id",
                                                quoted(server.id))));
@@ -120,7 +118,7 @@ std::expected<Applied, Refusal> Registry::admit(WantedServers& pool, ServerOptio
   }
   const std::uint32_t servers_max = pool.registration()->servers_max;
   if (!there && !predecessor && pool.registered() >= servers_max) {
-    return std::unexpected(refusal(Kind::limit_reached, "",
+    return std::unexpected(refusal(Refusal::Kind::limit_reached, "",
                                    fmt::format("this pool has {} registered servers, allowed are {}: let some leave, or "
                                                "raise registration.servers_max",
                                                pool.registered(), servers_max)));

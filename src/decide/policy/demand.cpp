@@ -10,9 +10,7 @@
 namespace steelyard::policy {
 namespace {
 
-using Kind = Reading::Kind;
-
-Reading ambiguous(const char* reason) { return {Kind::ambiguous, {}, reason}; }
+Reading ambiguous(const char* reason) { return {Reading::Kind::ambiguous, {}, reason}; }
 
 bool has_control(std::string_view text) {
   return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
@@ -21,13 +19,13 @@ bool has_control(std::string_view text) {
 Reading found(std::string_view value) {
   if (value.empty()) return ambiguous("the request names its policy, but with an empty value");
   if (has_control(value)) return ambiguous("the request names its policy with a control character in it");
-  return {Kind::found, value};
+  return {Reading::Kind::found, value};
 }
 
 // What two places of a request say together.
 Reading agreed(const Reading& first, const Reading& second) {
-  if (first.kind == Kind::absent || second.kind == Kind::ambiguous) return second;
-  if (first.kind == Kind::ambiguous || second.kind == Kind::absent || first.value == second.value) return first;
+  if (first.kind == Reading::Kind::absent || second.kind == Reading::Kind::ambiguous) return second;
+  if (first.kind == Reading::Kind::ambiguous || second.kind == Reading::Kind::absent || first.value == second.value) return first;
   return ambiguous("the request names two different policies: send one");
 }
 
@@ -135,10 +133,10 @@ Reading read_query(std::string_view query, std::string_view wanted, std::string&
     query.remove_prefix(std::min(end + 1, query.size()));
     Reading read = read_parameter(parameter, wanted, name, memory);
     std::size_t semicolon = parameter.find(';');
-    if (read.kind == Kind::found && semicolon != std::string_view::npos) return ambiguous(doubtful_name);
+    if (read.kind == Reading::Kind::found && semicolon != std::string_view::npos) return ambiguous(doubtful_name);
     for (; semicolon != std::string_view::npos; semicolon = parameter.find(';', semicolon + 1)) {
       const std::string_view part = parameter.substr(semicolon + 1);
-      if (read_parameter(part.substr(0, part.find(';')), wanted, name, memory).kind != Kind::absent) return ambiguous(doubtful_name);
+      if (read_parameter(part.substr(0, part.find(';')), wanted, name, memory).kind != Reading::Kind::absent) return ambiguous(doubtful_name);
     }
     reading = agreed(reading, read);
   }

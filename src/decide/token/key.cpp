@@ -1,5 +1,7 @@
 #include "decide/token/key.hpp"
 
+#include "base/error.hpp"
+
 #include <fmt/format.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -16,8 +18,6 @@ constexpr std::size_t ed25519_signature_bytes = 64;
 
 const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
-
-std::unexpected<std::string> wrong(std::string sentence) { return std::unexpected(std::move(sentence)); }
 
 std::expected<void, std::string> check_id(std::string_view id) {
   if (id.empty() || id.size() > Key::id_bytes_max) {

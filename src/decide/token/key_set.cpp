@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/error.hpp"
 #include "decide/token/base64url.hpp"
 #include "wire/json/canonical.hpp"
 #include "wire/json/scanner.hpp"
@@ -14,8 +15,6 @@ namespace steelyard::token {
 namespace {
 
 constexpr std::string_view blanks = " \t\r\n";
-
-std::unexpected<std::string> wrong(std::string sentence) { return std::unexpected(std::move(sentence)); }
 
 // Nothing where the member is absent; members of another kind are an error.
 std::expected<std::optional<std::string>, std::string> read_text(const json::Object& object, std::string_view name) {

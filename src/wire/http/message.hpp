@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <expected>
 #include <span>
 #include <string_view>
 
@@ -133,6 +134,7 @@ struct ParseError {
   const char* reason = "";
   Bound bound = Bound::none;  // the limit that was hit, to be counted
 };
+inline std::unexpected<ParseError> refuse(int status, const char* reason) { return std::unexpected(ParseError{status, reason}); }
 
 struct HeadLimits {
   std::uint32_t request_line_bytes_max = 8 * 1024;

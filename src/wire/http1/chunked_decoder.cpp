@@ -14,8 +14,7 @@ namespace steelyard::http1 {
 namespace {
 
 using http::ParseError;
-
-std::unexpected<ParseError> refuse(int status, const char* reason) { return std::unexpected(ParseError{status, reason}); }
+using http::refuse;
 
 constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
 

@@ -15,8 +15,7 @@ using http::BodyKind;
 using http::FieldName;
 using http::Method;
 using http::ParseError;
-
-std::unexpected<ParseError> refuse(int status, const char* reason) { return std::unexpected(ParseError{status, reason}); }
+using http::refuse;
 
 // What the fields say about the length of the body, before anybody asked whether there is one.
 struct LengthFields {

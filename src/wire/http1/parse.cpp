@@ -16,8 +16,7 @@ namespace steelyard::http1 {
 namespace {
 
 using http::ParseError;
-
-std::unexpected<ParseError> refuse(int status, const char* reason) { return std::unexpected(ParseError{status, reason}); }
+using http::refuse;
 
 // The line that begins at scan.line_start and ends in CRLF before `limit`, or nullptr data while it is not complete. Moves
 // `scan` behind it.

@@ -13,12 +13,11 @@ namespace {
 
 using http::Method;
 using http::ParseError;
+using http::refuse;
 using http::RequestHead;
 using http::TargetForm;
 
 constexpr std::size_t method_bytes_max = 32;
-
-std::unexpected<ParseError> refuse(int status, const char* reason) { return std::unexpected(ParseError{status, reason}); }
 
 // Methods are case-sensitive (RFC 9110 §9.1): "get" is another method than "GET".
 Method method_of(std::string_view text) {
