@@ -21,7 +21,7 @@
 namespace steelyard {
 namespace {
 
-constexpr std::array<const char*, 3> names{"a", "b", "c"};
+constexpr std::array<const char*, 3> demo_names{"a", "b", "c"};
 
 std::string random_hex() {
   std::array<unsigned char, 32> bytes{};
@@ -88,14 +88,15 @@ Options gateway_options(const RedirectDemoOptions& demo, const SharedFiles& file
 std::uint16_t port_of(std::uint16_t first, std::size_t index) { return static_cast<std::uint16_t>(first + index); }
 
 bool start_servers(DemoServers& servers, const RedirectDemoOptions& demo, const SharedFiles& files) {
-  for (std::size_t i = 0; i < names.size(); ++i) {
+  for (std::size_t i = 0; i < demo_names.size(); ++i) {
     const std::string app = SocketAddress{IpAddress::loopback(), port_of(demo.app_port, i)}.to_string();
     const std::string guard = SocketAddress{IpAddress::loopback(), port_of(demo.guard_port, i)}.to_string();
-    const bool started = servers.start({"backend", "--port", std::to_string(port_of(demo.app_port, i)), "--name", names[i], "--quiet"}) &&
-                         servers.start({"guard", "--listen", guard, "--app", app, "--id", names[i], "--keys", files.path("keys.json"),
-                                        "--gateway", "http://" + SocketAddress{IpAddress::loopback(), demo.port}.to_string(), "--register",
-                                        "http://" + SocketAddress{IpAddress::loopback(), demo.admin_port}.to_string(), "--pool", "demo", "--token-file",
-                                        files.path("token"), "--quiet"});
+    const bool started =
+        servers.start({"backend", "--port", std::to_string(port_of(demo.app_port, i)), "--name", demo_names[i], "--quiet"}) &&
+        servers.start({"guard", "--listen", guard, "--app", app, "--id", demo_names[i], "--keys", files.path("keys.json"), "--gateway",
+                       "http://" + SocketAddress{IpAddress::loopback(), demo.port}.to_string(), "--register",
+                       "http://" + SocketAddress{IpAddress::loopback(), demo.admin_port}.to_string(), "--pool", "demo", "--token-file",
+                       files.path("token"), "--quiet"});
     if (!started) return false;
   }
   return true;
@@ -130,9 +131,9 @@ int demo_redirect(const RedirectDemoOptions& demo) {
     fmt::print(stderr, "steelyard: {}\n", sentence);
     return 1;
   };
-  for (std::size_t i = 0; i < 2 * names.size(); ++i) {
-    const bool guard = i < names.size();
-    const std::uint16_t port = port_of(guard ? demo.guard_port : demo.app_port, i % names.size());
+  for (std::size_t i = 0; i < 2 * demo_names.size(); ++i) {
+    const bool guard = i < demo_names.size();
+    const std::uint16_t port = port_of(guard ? demo.guard_port : demo.app_port, i % demo_names.size());
     if (exclusive_bind_error({IpAddress::loopback(), port})) {
       return refuse(fmt::format("port {} is taken, and the demo needs it and its neighbours: choose others with {}", port,
                                 guard ? "--guard-port" : "--app-port"));

@@ -95,7 +95,8 @@ Checked read_request(const LoadArguments& arguments, load::RequestOptions& reque
 // Open or closed, and when requests are due.
 Checked read_loop(const LoadArguments& arguments, load::RunOptions& options) {
   if (!arguments.arrivals.empty() && !arguments.rate) return wrong_argument("--arrivals {}: needs --rate", arguments.arrivals);
-  if (arguments.rate && !arguments.replay.empty()) return wrong_argument("--rate and --replay both say when requests are due: leave one out");
+  if (arguments.rate && !arguments.replay.empty())
+    return wrong_argument("--rate and --replay both say when requests are due: leave one out");
   options.replay = arguments.replay;
   options.rate = arguments.rate.value_or(0);
   options.loop = arguments.rate || !arguments.replay.empty() ? load::Loop::open : load::Loop::closed;
@@ -116,7 +117,8 @@ Checked read_size(const LoadArguments& arguments, load::RunOptions& options) {
   options.threads = arguments.threads;
   options.connections = arguments.concurrency.value_or(std::max(usual, options.threads));
   if (options.connections < options.threads) {
-    return wrong_argument("--concurrency {} is less than --threads {}: each thread needs a connection", options.connections, options.threads);
+    return wrong_argument("--concurrency {} is less than --threads {}: each thread needs a connection", options.connections,
+                          options.threads);
   }
   return {};
 }

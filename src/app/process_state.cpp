@@ -13,7 +13,7 @@ namespace {
 
 using Snapshot = MetricsSnapshot;
 
-constexpr std::pair<const char*, std::uint64_t Snapshot::*> counters[] = {
+constexpr std::pair<const char*, std::uint64_t Snapshot::*> process_counters[] = {
     {"requests", &Snapshot::requests},
     {"errors", &Snapshot::errors},
     {"request_bytes", &Snapshot::request_bytes},
@@ -87,7 +87,7 @@ HistogramSnapshot read_histogram(const nlohmann::json& from) {
 
 nlohmann::json metrics_document(const Snapshot& metrics) {
   nlohmann::json page;
-  for (const auto& [key, counter] : counters) page[key] = metrics.*counter;
+  for (const auto& [key, counter] : process_counters) page[key] = metrics.*counter;
   for (std::size_t i = 0; i < limit_count; ++i) page["limits"][name(static_cast<Limit>(i))] = metrics.limits[i];
   page["statuses"] = nlohmann::json::object();
   for (const auto& [status, count] : metrics.statuses) page["statuses"][std::to_string(status)] = count;
@@ -97,7 +97,7 @@ nlohmann::json metrics_document(const Snapshot& metrics) {
 
 Snapshot read_metrics(const nlohmann::json& from) {
   Snapshot metrics;
-  for (const auto& [key, counter] : counters) read(from, key, metrics.*counter);
+  for (const auto& [key, counter] : process_counters) read(from, key, metrics.*counter);
   for (std::size_t i = 0; i < limit_count; ++i) {
     read(from.at("limits"), std::string(name(static_cast<Limit>(i))).c_str(), metrics.limits[i]);
   }

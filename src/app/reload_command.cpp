@@ -15,7 +15,7 @@ namespace {
 
 using Done = std::expected<void, AdminFailure>;
 
-std::expected<std::string, AdminFailure> read_file(const std::string& file) {
+std::expected<std::string, AdminFailure> read_configuration(const std::string& file) {
   std::ifstream input(file, std::ios::binary);
   std::ostringstream text;
   text << input.rdbuf();
@@ -61,7 +61,7 @@ AdminFailure renamed(AdminFailure failure, const std::string& file, const AdminR
 
 int check_against_running(const std::string& file, const AdminArguments& arguments) {
   return run_admin(arguments, [&](const AdminClient& client) -> Done {
-    const auto text = read_file(file);
+    const auto text = read_configuration(file);
     if (!text) return std::unexpected(text.error());
     if (text->empty()) return std::unexpected(AdminFailure{"usage", fmt::format("{} is empty", file), 2});
     const auto reply = client.ask({.method = http::Method::post, .path = "/v1/check", .body = *text, .type = "application/yaml"});

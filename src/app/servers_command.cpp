@@ -172,7 +172,8 @@ Done force(const AdminClient& client, const ServersArguments& arguments) {
                 });
 }
 
-void run_by(CLI::App& command, const std::shared_ptr<ServersArguments>& arguments, Done (*work)(const AdminClient&, const ServersArguments&), int& exit_code) {
+void run_by(CLI::App& command, const std::shared_ptr<ServersArguments>& arguments,
+            Done (*work)(const AdminClient&, const ServersArguments&), int& exit_code) {
   add_admin_options(command, arguments->admin);
   command.callback([arguments, work, &exit_code] {
     exit_code = run_admin(arguments->admin, [&](const AdminClient& client) { return work(client, *arguments); });

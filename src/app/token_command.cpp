@@ -39,7 +39,7 @@ struct KeygenArguments {
   std::string public_out{};
 };
 
-int refuse(std::string_view command, const std::string& sentence) {
+int refuse_token(std::string_view command, const std::string& sentence) {
   fmt::print(stderr, "steelyard token {}: {}\n", command, config::printable(sentence));
   return exit_usage;
 }
@@ -79,34 +79,36 @@ int keygen(const KeygenArguments& arguments) {
   const std::string id = arguments.id.empty() ? token::to_base64url(random_text(random_bytes<6>())) : arguments.id;
   const bool is_pair = arguments.algorithm == name_of(Algorithm::eddsa);
   if (!is_pair && !arguments.public_out.empty()) {
-    return refuse("keygen", "HS256 has one secret for both sides and no public half: add --algorithm EdDSA, or leave --public out");
+    return refuse_token("keygen", "HS256 has one secret for both sides and no public half: add --algorithm EdDSA, or leave --public out");
   }
-  if (!arguments.public_out.empty() && arguments.public_out == arguments.out) return refuse("keygen", "--out and --public name one file");
+  if (!arguments.public_out.empty() && arguments.public_out == arguments.out)
+    return refuse_token("keygen", "--out and --public name one file");
   const auto key = is_pair ? Key::from_private(id, secret) : Key::from_secret(id, secret);
-  if (!key) return refuse("keygen", fmt::format("the key {}", key.error()));
+  if (!key) return refuse_token("keygen", fmt::format("the key {}", key.error()));
   const auto set_of = [](const std::string& jwk) { return fmt::format("{{\"keys\": [\n  {}\n]}}\n", jwk); };
   if (arguments.out.empty()) {
     fmt::print("{}", set_of(to_jwk(*key, secret)));
   } else {
     const auto written = write_key_file(arguments.out, set_of(to_jwk(*key, secret)), KeyFile::secret);
-    if (!written) return refuse("keygen", written.error());
+    if (!written) return refuse_token("keygen", written.error());
     fmt::print("{}: key {} ({}), which signs: keep it secret\n", arguments.out, key->id(), name_of(key->algorithm()));
   }
   if (arguments.public_out.empty()) return 0;
   const auto written = write_key_file(arguments.public_out, set_of(to_jwk(*key)), KeyFile::open);
-  if (!written) return refuse("keygen", written.error());
+  if (!written) return refuse_token("keygen", written.error());
   if (!arguments.out.empty()) fmt::print("{}: its public half, for guards\n", arguments.public_out);
   return 0;
 }
 
 int mint_token(const TokenArguments& arguments) {
   const auto claims = read_claims(arguments, now_s(), random_bytes<16>());
-  if (!claims) return refuse("mint", claims.error());
+  if (!claims) return refuse_token("mint", claims.error());
   const auto keys = read_keys(arguments.keys);
-  if (!keys) return refuse("mint", keys.error());
-  if (keys->signer() == nullptr) return refuse("mint", fmt::format("{} has public halves only: none of them can sign", arguments.keys));
+  if (!keys) return refuse_token("mint", keys.error());
+  if (keys->signer() == nullptr)
+    return refuse_token("mint", fmt::format("{} has public halves only: none of them can sign", arguments.keys));
   const std::string made = token::mint(*keys, *claims);
-  if (made.empty()) return refuse("mint", fmt::format("the token would have more than {} bytes", token::token_bytes_max));
+  if (made.empty()) return refuse_token("mint", fmt::format("the token would have more than {} bytes", token::token_bytes_max));
   if (arguments.json) {
     fmt::print("{}\n", nlohmann::ordered_json{{"token", made}, {"claims", nlohmann::ordered_json::parse(to_json(*claims))}}.dump(2));
   } else {
@@ -131,15 +133,15 @@ int verify_token(TokenArguments arguments) {
     auto carried = token::take_parameter(arguments.target, arguments.parameter);
     if (!carried) return show_denied(arguments, carried.error());
     if (!carried->value) {
-      return refuse("verify", fmt::format("give the token, or a --target with the parameter {}", config::quote(arguments.parameter)));
+      return refuse_token("verify", fmt::format("give the token, or a --target with the parameter {}", config::quote(arguments.parameter)));
     }
     arguments.token = *carried->value;
     arguments.target = std::move(carried->target);
   }
   const auto expected = read_expectation(arguments, now_s());
-  if (!expected) return refuse("verify", expected.error());
+  if (!expected) return refuse_token("verify", expected.error());
   const auto keys = read_keys(arguments.keys);
-  if (!keys) return refuse("verify", keys.error());
+  if (!keys) return refuse_token("verify", keys.error());
   const auto claims = token::verify(*keys, arguments.token, *expected);
   if (!claims) return show_denied(arguments, claims.error());
   if (arguments.json) {
@@ -155,7 +157,8 @@ int verify_token(TokenArguments arguments) {
 std::string shown(const std::string& part) {
   json::ObjectScanner scanner;
   const auto end = scanner.feed(part);
-  if (!end || *end != part.size()) return nlohmann::ordered_json(part).dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
+  if (!end || *end != part.size())
+    return nlohmann::ordered_json(part).dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
   std::string text;
   json::write_canonical(part, text);
   return text;
@@ -169,7 +172,7 @@ std::string spell_seconds(std::int64_t time_s) {
 
 int inspect(const TokenArguments& arguments) {
   const auto parts = token::split(given_token(arguments.token));
-  if (!parts) return refuse("inspect", parts.error().sentence);
+  if (!parts) return refuse_token("inspect", parts.error().sentence);
   if (arguments.json) {
     fmt::print("{{\"verified\": false, \"header\": {}, \"claims\": {}, \"signature_bytes\": {}}}\n", shown(parts->header),
                shown(parts->claims), parts->signature.size());

@@ -184,7 +184,8 @@ void PacketServer::finish_if_drained() {
 // What ends in which order.
 class PacketServerRun {
  public:
-  explicit PacketServerRun(const PacketServerOptions& options) : options_(options), server_(loop_, options), signals_(loop_, [this] { on_signal(); }) {}
+  explicit PacketServerRun(const PacketServerOptions& options)
+      : options_(options), server_(loop_, options), signals_(loop_, [this] { on_signal(); }) {}
 
   std::expected<void, std::string> start() {
     const auto bound = server_.start();

@@ -38,8 +38,8 @@ struct OutgoingResponse {
   const http::ResponseHead& head;
   const HeaderEdits& edits;
   ClientCoding coding;
-  const Exchange& exchange;       // its version and keep_alive
-  std::string_view date;          // for a response that has none (RFC 9110 §6.6.1)
+  const Exchange& exchange;         // its version and keep_alive
+  std::string_view date;            // for a response that has none (RFC 9110 §6.6.1)
   std::string_view set_cookie{};    // of our own, where there is one
   std::string_view limit_fields{};  // complete lines
 };

@@ -13,8 +13,8 @@
 #include "observe/metrics.hpp"
 #include "proxy/error_response.hpp"
 #include "proxy/head_writers.hpp"
-#include "proxy/limit_use.hpp"
 #include "proxy/hedge.hpp"
+#include "proxy/limit_use.hpp"
 #include "proxy/redirect_target.hpp"
 #include "proxy/relay.hpp"
 #include "proxy/site_view.hpp"
@@ -104,8 +104,8 @@ class HttpProxy final : public ExchangeHandler {
     std::shared_ptr<Server> session;  // whom the client's cookie names, and later on whom it was sent to
     std::uint64_t key_hash = 0;
     std::unique_ptr<FailedServers> failed;
-    std::unique_ptr<std::string> query;  // instead of the head's, with its '?', where a part of that ends here
-    std::unique_ptr<TokenTarget> carried;   // that each try signs for its server's guard
+    std::unique_ptr<std::string> query;    // instead of the head's, with its '?', where a part of that ends here
+    std::unique_ptr<TokenTarget> carried;  // that each try signs for its server's guard
     std::unique_ptr<Demanded> demanded;
     std::unique_ptr<LimitUse> limits;  // where one of them has something to do later
     std::uint8_t tries = 0;
@@ -130,7 +130,7 @@ class HttpProxy final : public ExchangeHandler {
     std::uint16_t status = 0;
     Outcome outcome = Outcome::complete;
     bool status_page = false;
-    bool cut = false;  // by the deadline of a server that was to go
+    bool cut = false;      // by the deadline of a server that was to go
     bool arrived = false;  // by a redirect, at the guard that this is
     const char* failure = nullptr;
     std::uint64_t response_bytes = 0;

@@ -112,7 +112,6 @@ Task<Result<void>> HttpProxy::redirect(Trip& trip) {
 // Path and query as they were received, without a token that this client was given before, and how often they were sent back.
 std::expected<TokenTarget, Answer> HttpProxy::read_target(const Trip& trip) {
   const http::RequestHead& head = trip.exchange.head();
-  const RedirectOptions& options = trip.route->heads->redirect;
   if (!head.upgrade.empty() && !equals_ignoring_case(head.upgrade, "h2c")) {
     return refuse(400,
                   "this route answers with the way to the server, and a connection that changes its protocol cannot follow: ask the "

@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t read_bytes = 8 * 1024;
 constexpr int status_switching_protocols = 101;  // the last answer before another protocol: final here, where nobody asked for one
 
-std::string in_words(const std::vector<StatusRange>& ranges) {
+std::string spell_ranges(const std::vector<StatusRange>& ranges) {
   std::string text;
   for (const StatusRange& range : ranges) {
     if (!text.empty()) text += ", ";
@@ -70,7 +70,7 @@ std::optional<CheckVerdict> CheckAnswer::judge(int status, http::BodyFraming bod
   const std::string answered = fmt::format("answered {} to {} {}", status, options_.method, options_.path);
   if (includes(options_.drain_on, status)) return CheckVerdict{CheckVerdict::Kind::drain, answered};
   if (!includes(options_.expect, status)) {
-    return CheckVerdict{CheckVerdict::Kind::unhealthy, fmt::format("{}, not {}", answered, in_words(options_.expect))};
+    return CheckVerdict{CheckVerdict::Kind::unhealthy, fmt::format("{}, not {}", answered, spell_ranges(options_.expect))};
   }
   if (options_.body.empty()) return CheckVerdict{CheckVerdict::Kind::healthy, "health check passed"};
   if (body.kind == http::BodyKind::none) return lacks_text("without a body, which does not contain");

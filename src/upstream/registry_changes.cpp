@@ -13,9 +13,11 @@ std::unexpected<Refusal> refuse(Refusal::Kind kind, std::string field, std::stri
 
 std::unexpected<Refusal> no_such_server(const WantedServers& pool, std::string_view id) {
   if (pool.configured(id) == nullptr) {
-    return refuse(Refusal::Kind::no_such_server, "", fmt::format("this pool has no server {}: ask for the pool's servers to see which", quoted(id)));
+    return refuse(Refusal::Kind::no_such_server, "",
+                  fmt::format("this pool has no server {}: ask for the pool's servers to see which", quoted(id)));
   }
-  return refuse(Refusal::Kind::no_such_server, "", fmt::format("the server {} was removed at run time: put it back to change it", quoted(id)));
+  return refuse(Refusal::Kind::no_such_server, "",
+                fmt::format("the server {} was removed at run time: put it back to change it", quoted(id)));
 }
 
 std::optional<Refusal> check(const Precondition& precondition, std::string_view id, const std::optional<WantedServer>& there) {

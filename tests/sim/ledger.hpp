@@ -15,6 +15,10 @@ namespace steelyard::sim {
 // Deliberate faults of the actors, which the checks must find: they test the checks.
 enum class Canary : std::uint8_t { none, swap_bodies, repeat_posts, short_until_close, mislabel };
 
+// Where a run gives up.
+inline constexpr std::uint64_t steps_max = 3'000'000;
+inline constexpr std::size_t violations_max = 20;
+
 struct RequestRecord {
   std::string method;
   std::size_t body_bytes = 0;

@@ -2,7 +2,7 @@
 #include "scene.hpp"
 
 namespace steelyard::sim {
-namespace {
+namespace packet_scene_test {
 
 constexpr std::string_view packet = R"({"type": "0", "srcid": "1", "privPoliId": "gold", "payload": "x"})";
 constexpr std::string_view ack = R"({"type": "2", "payload": "ok"})";
@@ -128,5 +128,5 @@ TEST_F(PacketScene, a_client_that_goes_away_is_no_failure_of_its_server) {
   EXPECT_EQ(proxy->metrics_of(0).failures.value() + proxy->metrics_of(1).failures.value(), 0U);
 }
 
-}  // namespace
+}  // namespace packet_scene_test
 }  // namespace steelyard::sim

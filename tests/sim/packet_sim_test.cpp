@@ -5,7 +5,7 @@
 #include "packet_world.hpp"
 
 namespace steelyard::sim {
-namespace {
+namespace packet_sim_test {
 
 std::string report(std::uint64_t seed, const PacketOutcome& outcome) {
   std::string text = fmt::format("steelyard_sim --packets --seed {} --trace\n", seed);
@@ -71,5 +71,5 @@ TEST(PacketCrowd, five_thousand_packets_of_which_most_are_queued_are_all_answere
   EXPECT_LT(outcome.pool_bytes, 5000 * bytes_each_max);
 }
 
-}  // namespace
+}  // namespace packet_sim_test
 }  // namespace steelyard::sim

@@ -7,8 +7,6 @@
 namespace steelyard::sim {
 namespace {
 
-constexpr std::uint64_t steps_max = 3'000'000;
-constexpr std::size_t violations_max = 20;
 constexpr Duration drained_servers_max = 500ms;  // until what is under way at a removed server is cut
 
 // The text of a member of a line of the log; nothing where there is none.

@@ -6,7 +6,7 @@
 #include "scene.hpp"
 
 namespace steelyard::sim {
-namespace {
+namespace prober_test {
 
 using steelyard::Health;
 
@@ -453,5 +453,5 @@ TEST_F(Probes, a_pool_without_servers_has_nothing_to_check) {
   EXPECT_FALSE(prober->running());
 }
 
-}  // namespace
+}  // namespace prober_test
 }  // namespace steelyard::sim

@@ -4,7 +4,7 @@
 #include "world.hpp"
 
 namespace steelyard::sim {
-namespace {
+namespace sim_test {
 
 std::string report(std::uint64_t seed, const RunOutcome& outcome) {
   std::string text = fmt::format("steelyard_sim --seed {} --trace\n", seed);
@@ -48,5 +48,5 @@ TEST(Sim, a_post_that_is_acted_on_twice_is_found) { EXPECT_TRUE(any_seed_fails(C
 TEST(Sim, a_body_that_only_looks_complete_is_found) { EXPECT_TRUE(any_seed_fails(Canary::short_until_close)); }
 TEST(Sim, a_request_at_a_server_that_did_not_promise_what_it_demands_is_found) { EXPECT_TRUE(any_seed_fails(Canary::mislabel)); }
 
-}  // namespace
+}  // namespace sim_test
 }  // namespace steelyard::sim

@@ -2,7 +2,7 @@
 #include "scene.hpp"
 
 namespace steelyard::sim {
-namespace {
+namespace timeouts_test {
 
 using Timeouts = Scene;
 
@@ -294,5 +294,5 @@ TEST_F(Draining, serves_what_waits_to_be_accepted_and_waits_a_moment_for_its_req
   EXPECT_TRUE(proxy->drained());
 }
 
-}  // namespace
+}  // namespace timeouts_test
 }  // namespace steelyard::sim

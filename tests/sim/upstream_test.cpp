@@ -2,7 +2,7 @@
 #include "scene.hpp"
 
 namespace steelyard::sim {
-namespace {
+namespace upstream_test {
 
 using Upstream = Scene;
 
@@ -259,5 +259,5 @@ TEST_F(Health, takes_silence_for_a_failure_after_its_timeout) {
   EXPECT_EQ(proxy->server(0).standing().reason, "no answer within 2000 ms");
 }
 
-}  // namespace
+}  // namespace upstream_test
 }  // namespace steelyard::sim

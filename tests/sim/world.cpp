@@ -3,13 +3,6 @@
 #include <algorithm>
 
 namespace steelyard::sim {
-namespace {
-
-constexpr std::uint64_t steps_max = 3'000'000;
-constexpr std::size_t violations_max = 20;
-
-}  // namespace
-
 RunOutcome run_world(std::uint64_t seed, Canary canary, SimNet::Trace trace) {
   World world(seed, canary, trace);
   return world.run();

@@ -136,7 +136,8 @@ Reading read_query(std::string_view query, std::string_view wanted, std::string&
     if (read.kind == Reading::Kind::found && semicolon != std::string_view::npos) return ambiguous(doubtful_name);
     for (; semicolon != std::string_view::npos; semicolon = parameter.find(';', semicolon + 1)) {
       const std::string_view part = parameter.substr(semicolon + 1);
-      if (read_parameter(part.substr(0, part.find(';')), wanted, name, memory).kind != Reading::Kind::absent) return ambiguous(doubtful_name);
+      if (read_parameter(part.substr(0, part.find(';')), wanted, name, memory).kind != Reading::Kind::absent)
+        return ambiguous(doubtful_name);
     }
     reading = agreed(reading, read);
   }

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::admin {
-namespace {
+namespace access_test {
 
 Asked asking(std::string_view authority) { return {.authority = authority, .origin = {}, .fetch_site = {}, .authorization = {}}; }
 
@@ -77,5 +77,5 @@ TEST(TokenDigest, is_sha_256) {
   EXPECT_EQ(digest[31], 0xad);
 }
 
-}  // namespace
+}  // namespace access_test
 }  // namespace steelyard::admin

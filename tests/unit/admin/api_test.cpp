@@ -4,7 +4,7 @@
 #include "fixture.hpp"
 
 namespace steelyard::admin {
-namespace {
+namespace api_test {
 
 using Calls = std::vector<std::string>;
 
@@ -350,5 +350,5 @@ TEST_F(ApiTest, answers_what_is_no_http_as_json) {
   EXPECT_EQ(response.field("Connection"), "close");
 }
 
-}  // namespace
+}  // namespace api_test
 }  // namespace steelyard::admin

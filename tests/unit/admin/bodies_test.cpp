@@ -6,7 +6,7 @@
 #include "admin/json_body.hpp"
 
 namespace steelyard::admin {
-namespace {
+namespace bodies_test {
 
 TEST(Bodies, leave_out_what_keeps_its_default) {
   const auto body = read_server(R"({"address": "[::1]:80"})");
@@ -98,5 +98,5 @@ TEST(JsonBody, says_where_it_ends_to_be_json) {
   EXPECT_LT(message("\"" + std::string(100'000, 'x')).size(), 300U);
 }
 
-}  // namespace
+}  // namespace bodies_test
 }  // namespace steelyard::admin

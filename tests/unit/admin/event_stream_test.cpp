@@ -4,7 +4,7 @@
 #include "fixture.hpp"
 
 namespace steelyard::admin {
-namespace {
+namespace event_stream_test {
 
 // Takes the chunked coding off what was sent.
 std::string unchunked(std::string_view text) {
@@ -208,5 +208,5 @@ TEST(EventLog, keeps_each_event_on_lines_of_its_own) {
   EXPECT_EQ(log.after(0), "event: tick\nid: 1\ndata: {\"text\":\"a\\nb\\r\\n\\nid: 9\xef\xbf\xbd\",\"at_unix_ms\":0}\n\n");
 }
 
-}  // namespace
+}  // namespace event_stream_test
 }  // namespace steelyard::admin

@@ -7,7 +7,7 @@
 #include "fixture.hpp"
 
 namespace steelyard::admin {
-namespace {
+namespace openapi_test {
 
 std::string key_of(const Endpoint& endpoint) { return to_lower(spelling(endpoint.method)); }
 
@@ -97,5 +97,5 @@ TEST_F(ApiTest, answers_as_its_document_says) {
   }
 }
 
-}  // namespace
+}  // namespace openapi_test
 }  // namespace steelyard::admin

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::admin {
-namespace {
+namespace preconditions_test {
 
 int status_of(const Conditions& conditions, std::optional<std::uint64_t> current) {
   const auto judged = judge_change(conditions, current);
@@ -59,5 +59,5 @@ TEST(Preconditions, tell_what_a_reader_has) {
   EXPECT_FALSE(is_known({std::nullopt, "6"}, 5));
 }
 
-}  // namespace
+}  // namespace preconditions_test
 }  // namespace steelyard::admin

@@ -5,7 +5,7 @@
 #include "fixture.hpp"
 
 namespace steelyard::admin {
-namespace {
+namespace security_test {
 
 using Calls = std::vector<std::string>;
 
@@ -308,5 +308,5 @@ TEST_F(ApiTest, ends_the_connection_after_a_get_with_a_body) {
   EXPECT_EQ(response.field("Connection"), "close");
 }
 
-}  // namespace
+}  // namespace security_test
 }  // namespace steelyard::admin

@@ -9,7 +9,7 @@
 #include <fstream>
 
 namespace steelyard::admin {
-namespace {
+namespace token_files_test {
 
 struct TokenFilesTest : ::testing::Test {
   std::filesystem::path folder = [] {
@@ -106,5 +106,5 @@ TEST_F(TokenFilesTest, are_not_needed_within_this_machine) {
   EXPECT_FALSE(load_access(admin, {})->access.identify({.authority = "x", .origin = {}, .fetch_site = {}, .authorization = {}}));
 }
 
-}  // namespace
+}  // namespace token_files_test
 }  // namespace steelyard::admin

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard {
-namespace {
+namespace admin_client_test {
 
 TEST(AdminPlace, spellings) {
   const AdminPlace there{.host = "127.0.0.1", .port = 9900};
@@ -38,5 +38,5 @@ TEST(AdminClient, knows_where_a_token_can_be_read_on_its_way) {
   EXPECT_FALSE(exposes("unix:/run/s.sock", "secret"));
 }
 
-}  // namespace
+}  // namespace admin_client_test
 }  // namespace steelyard

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace steelyard {
-namespace {
+namespace audit_test {
 
 Audit::Findings audited(const std::vector<std::string>& lines, const std::vector<std::string>& required = {}) {
   Audit audit(required);
@@ -121,5 +121,5 @@ TEST(Audit, keeps_no_more_pools_in_mind_than_it_may) {
   EXPECT_EQ(audit.findings().unreadable, 5U);
 }
 
-}  // namespace
+}  // namespace audit_test
 }  // namespace steelyard

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard {
-namespace {
+namespace event_reader_test {
 
 constexpr std::string_view stream =
     "retry: 1000\n\n"
@@ -53,5 +53,5 @@ TEST(EventReader, what_is_no_json_and_control_characters_do_no_harm) {
   EXPECT_EQ(event_line(events[1]), "y");
 }
 
-}  // namespace
+}  // namespace event_reader_test
 }  // namespace steelyard

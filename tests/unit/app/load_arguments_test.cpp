@@ -7,7 +7,7 @@
 #include <fstream>
 
 namespace steelyard {
-namespace {
+namespace load_arguments_test {
 
 std::string refusal(const LoadArguments& arguments) {
   const auto plan = plan_load(arguments, 1);
@@ -95,5 +95,5 @@ TEST(LoadArguments, a_field_is_a_name_and_a_value_and_says_nothing_of_length) {
   EXPECT_NE(refusal({.fields = {"Transfer-Encoding: chunked"}}).find("leave it out"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace load_arguments_test
 }  // namespace steelyard

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard {
-namespace {
+namespace packet_command_test {
 
 using Arguments = std::vector<std::string>;
 
@@ -21,5 +21,5 @@ TEST(ModernArguments, keep_everything_else) {
   EXPECT_EQ(modern_arguments({}), Arguments{});
 }
 
-}  // namespace
+}  // namespace packet_command_test
 }  // namespace steelyard

@@ -9,7 +9,7 @@
 #include <array>
 
 namespace steelyard {
-namespace {
+namespace parcel_test {
 
 struct ParcelTest : ::testing::Test {
   ParcelTest() { EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0); }
@@ -52,5 +52,5 @@ TEST_F(ParcelTest, a_full_socket_is_no_failure) {
   EXPECT_EQ(sent.error().kind, ErrorKind::would_block);
 }
 
-}  // namespace
+}  // namespace parcel_test
 }  // namespace steelyard

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard {
-namespace {
+namespace plan_text_test {
 
 using Names = std::vector<std::string>;
 
@@ -46,5 +46,5 @@ TEST(PlanText, nothing) {
   EXPECT_EQ(plan_text(AdminJson::object(), true), "nothing changes\n");
 }
 
-}  // namespace
+}  // namespace plan_text_test
 }  // namespace steelyard

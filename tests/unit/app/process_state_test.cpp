@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard {
-namespace {
+namespace process_state_test {
 
 ProcessState everything() {
   Metrics metrics(1, Instant{5});
@@ -96,5 +96,5 @@ TEST(ProcessState, keys_that_are_not_known_are_passed_over_and_missing_counters_
   EXPECT_EQ(read->metrics.errors, 0U);
 }
 
-}  // namespace
+}  // namespace process_state_test
 }  // namespace steelyard

@@ -9,7 +9,7 @@
 #include <fstream>
 
 namespace steelyard {
-namespace {
+namespace route_keys_test {
 
 // 32 bytes of "a", in base64url.
 constexpr const char* secret =
@@ -74,5 +74,5 @@ TEST_F(RouteKeysTest, files_that_others_may_read_are_warned_about_once) {
   EXPECT_EQ(read->warnings, std::vector<std::string>{"other users may read the key file " + path + ": chmod 600 " + path});
 }
 
-}  // namespace
+}  // namespace route_keys_test
 }  // namespace steelyard

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard {
-namespace {
+namespace server_rows_test {
 
 AdminJson state(const char* id, const char* health) {
   return {{"id", id},    {"address", id},     {"health", health}, {"reason", "because"}, {"since_unix_seconds", 900},
@@ -88,5 +88,5 @@ TEST(PoolSummary, names_a_few_of_those_that_are_not_up) {
   EXPECT_EQ(pool_summary("other", server_rows("app", servers), false), "other: no servers\n");
 }
 
-}  // namespace
+}  // namespace server_rows_test
 }  // namespace steelyard

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard {
-namespace {
+namespace table_test {
 
 TEST(Table, columns_line_up_and_lines_have_no_blanks_at_their_end) {
   Table table({{"NAME"}, {"COUNT", Table::Align::right}, {"NOTE"}});
@@ -54,5 +54,5 @@ TEST(SpellAge, is_short) {
   EXPECT_EQ(spell_age(86'400s * 3 + 3'600s * 4), "3d4h");
 }
 
-}  // namespace
+}  // namespace table_test
 }  // namespace steelyard

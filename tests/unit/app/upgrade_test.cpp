@@ -9,7 +9,7 @@
 #include <vector>
 
 namespace steelyard {
-namespace {
+namespace upgrade_test {
 
 struct UpgradeTest : ::testing::Test {
   Upgrade::Host host() {
@@ -76,5 +76,5 @@ TEST_F(UpgradeTest, the_child_gets_one_descriptor_and_its_name_but_not_the_word_
   unsetenv("WATCHDOG_PID");
 }
 
-}  // namespace
+}  // namespace upgrade_test
 }  // namespace steelyard

@@ -11,7 +11,7 @@
 #include <vector>
 
 namespace steelyard {
-namespace {
+namespace watchdog_test {
 
 struct WatchdogTest : ::testing::Test {
   WatchdogTest() {
@@ -86,5 +86,5 @@ TEST_F(WatchdogTest, none_is_sent_where_none_is_wanted) {
   EXPECT_EQ(said(), 0);
 }
 
-}  // namespace
+}  // namespace watchdog_test
 }  // namespace steelyard

@@ -2,7 +2,7 @@
 #include "fixtures.hpp"
 
 namespace steelyard::backend {
-namespace {
+namespace bodies_test {
 
 using test::Client;
 using test::Response;
@@ -170,5 +170,5 @@ TEST(BackendServer, drains_idle_connections_at_once_and_busy_ones_by_force) {
   EXPECT_FALSE(busy.receive(1'000'000).ends_with("0\r\n\r\n"));
 }
 
-}  // namespace
+}  // namespace bodies_test
 }  // namespace steelyard::backend

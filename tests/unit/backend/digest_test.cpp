@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::backend {
-namespace {
+namespace digest_test {
 
 std::string base64(std::string_view text) { return to_base64({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
 
@@ -28,5 +28,5 @@ TEST(Digest, sha256_does_not_depend_on_pieces) {
   EXPECT_EQ(pieces.finish(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-}  // namespace
+}  // namespace digest_test
 }  // namespace steelyard::backend

@@ -1,7 +1,7 @@
 #include "fixtures.hpp"
 
 namespace steelyard::backend {
-namespace {
+namespace echo_socket_test {
 
 using test::Client;
 using test::Response;
@@ -123,5 +123,5 @@ TEST_F(EchoSocket, survives_a_client_that_leaves_without_a_word) {
   EXPECT_EQ(client_.get("/info").status, 200);
 }
 
-}  // namespace
+}  // namespace echo_socket_test
 }  // namespace steelyard::backend

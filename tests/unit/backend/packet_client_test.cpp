@@ -5,7 +5,7 @@
 #include <string>
 
 namespace steelyard::backend {
-namespace {
+namespace packet_client_test {
 
 constexpr std::string_view first = R"({"type": "0", "srcid": "1", "privPoliId": "111", "payload": "xyz1"})";
 
@@ -45,5 +45,5 @@ TEST(ReadPackets, says_where_something_is_wrong) {
   EXPECT_EQ(problem_of(R"({"type": "0", "privPoliId": 1, "payload": 1})"), "packet 1 (line 1): It has no payload that is a string.");
 }
 
-}  // namespace
+}  // namespace packet_client_test
 }  // namespace steelyard::backend

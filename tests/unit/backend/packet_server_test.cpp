@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::backend {
-namespace {
+namespace packet_server_test {
 
 TEST(Promises, are_separated_by_commas) {
   for (const std::string_view promised : {"111", " 111\t", "222,111", "111 , 222", ",111,"})
@@ -18,5 +18,5 @@ TEST(Promises, of_nothing_are_none) {
   EXPECT_FALSE(promises("111,222", "111,222"));
 }
 
-}  // namespace
+}  // namespace packet_server_test
 }  // namespace steelyard::backend

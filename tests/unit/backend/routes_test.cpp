@@ -1,7 +1,7 @@
 #include "fixtures.hpp"
 
 namespace steelyard::backend {
-namespace {
+namespace routes_test {
 
 using test::Client;
 using test::Response;
@@ -142,5 +142,5 @@ TEST_F(BackendPages, events_come_one_by_one_and_end) {
   EXPECT_EQ(client_.get("/stream/0").body, "");
 }
 
-}  // namespace
+}  // namespace routes_test
 }  // namespace steelyard::backend

@@ -5,7 +5,7 @@
 #include <vector>
 
 namespace steelyard::backend::websocket {
-namespace {
+namespace websocket_test {
 
 constexpr std::uint64_t bytes_max = 100'000;
 
@@ -127,5 +127,5 @@ TEST(WebsocketFrames, a_close_frame_keeps_its_reason_short) {
   EXPECT_EQ(out, "\x88\x7d\x03\xf1" + std::string(123, 'r'));
 }
 
-}  // namespace
+}  // namespace websocket_test
 }  // namespace steelyard::backend::websocket

@@ -7,7 +7,7 @@
 #include <string>
 
 namespace steelyard {
-namespace {
+namespace hash_test {
 
 TEST(KeyedHash, depends_on_the_seed_and_on_nothing_else) {
   EXPECT_EQ(KeyedHash(1)("example.com"), KeyedHash(1)("example.com"));
@@ -42,5 +42,5 @@ TEST(KeyedHash, spreads_over_low_bits) {
   }
 }
 
-}  // namespace
+}  // namespace hash_test
 }  // namespace steelyard

@@ -7,7 +7,7 @@
 #include "config/load.hpp"
 
 namespace steelyard::config {
-namespace {
+namespace admin_test {
 
 using Lines = std::vector<std::string>;
 
@@ -174,5 +174,5 @@ TEST(Pool, says_how_long_removed_servers_are_drained) {
   EXPECT_EQ(loaded(with_pool("algorithm: random")).pools.front().drain, 30s);
 }
 
-}  // namespace
+}  // namespace admin_test
 }  // namespace steelyard::config

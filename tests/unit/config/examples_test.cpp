@@ -7,7 +7,7 @@
 #include "config/load.hpp"
 
 namespace steelyard::config {
-namespace {
+namespace examples_test {
 
 std::vector<std::filesystem::path> examples() {
   std::vector<std::filesystem::path> files;
@@ -41,5 +41,5 @@ TEST(Examples, mean_the_same_in_full) {
   }
 }
 
-}  // namespace
+}  // namespace examples_test
 }  // namespace steelyard::config

@@ -7,7 +7,7 @@
 #include "config/load.hpp"
 
 namespace steelyard::config {
-namespace {
+namespace limits_test {
 
 using Lines = std::vector<std::string>;
 
@@ -172,5 +172,5 @@ TEST(Stores, refuse_what_does_not_go_together) {
             1U);
 }
 
-}  // namespace
+}  // namespace limits_test
 }  // namespace steelyard::config

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::config {
-namespace {
+namespace load_test {
 
 Options load(std::string_view text) {
   const auto loaded = load_text(text, "t");
@@ -204,5 +204,5 @@ TEST(Expand, writes_every_default_out) {
   }
 }
 
-}  // namespace
+}  // namespace load_test
 }  // namespace steelyard::config

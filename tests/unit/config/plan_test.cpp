@@ -6,7 +6,7 @@
 #include "config/load.hpp"
 
 namespace steelyard::config {
-namespace {
+namespace plan_test {
 
 using Names = std::vector<std::string>;
 
@@ -91,5 +91,5 @@ TEST(Plan, says_what_else_differs_and_what_of_it_waits_for_a_start) {
   EXPECT_EQ(plan.at_restart, Names{"workers"});
 }
 
-}  // namespace
+}  // namespace plan_test
 }  // namespace steelyard::config

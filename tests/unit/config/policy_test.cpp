@@ -9,7 +9,7 @@
 #include "config/plan.hpp"
 
 namespace steelyard::config {
-namespace {
+namespace policy_test {
 
 using Lines = std::vector<std::string>;
 using Kind = policy::SourceOptions::Kind;
@@ -175,5 +175,5 @@ TEST(Policy, is_compared_and_told_to_editors) {
   EXPECT_NE(schema().find("value_if_absent"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace policy_test
 }  // namespace steelyard::config

@@ -8,7 +8,7 @@
 #include "config/load.hpp"
 
 namespace steelyard::config {
-namespace {
+namespace pools_test {
 
 using Lines = std::vector<std::string>;
 
@@ -356,5 +356,5 @@ TEST(Routes, say_whether_any_request_may_be_repeated) {
   EXPECT_TRUE(route(", repeat: any").repeat_any);
 }
 
-}  // namespace
+}  // namespace pools_test
 }  // namespace steelyard::config

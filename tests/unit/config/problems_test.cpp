@@ -12,7 +12,7 @@
 #include "config/load.hpp"
 
 namespace steelyard::config {
-namespace {
+namespace problems_test {
 
 using Lines = std::vector<std::string>;
 
@@ -356,5 +356,5 @@ TEST_F(Files, problems_begin_with_the_path) {
   EXPECT_EQ(problem(path("x.yaml")), path("x.yaml") + ":1:1: found a list, allowed is a map with keys such as listeners and pools");
 }
 
-}  // namespace
+}  // namespace problems_test
 }  // namespace steelyard::config

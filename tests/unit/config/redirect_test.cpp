@@ -8,7 +8,7 @@
 #include "config/plan.hpp"
 
 namespace steelyard::config {
-namespace {
+namespace redirect_test {
 
 using Lines = std::vector<std::string>;
 using Kind = ClientBinding::Kind;
@@ -123,5 +123,5 @@ TEST(PublicUrls, are_refused_with_what_is_too_much_or_missing) {
   EXPECT_TRUE(url_of("http://a:80:80").starts_with("which has more than one ':'"));
 }
 
-}  // namespace
+}  // namespace redirect_test
 }  // namespace steelyard::config

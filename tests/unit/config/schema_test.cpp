@@ -12,7 +12,7 @@
 #include "config/tables.hpp"
 
 namespace steelyard::config {
-namespace {
+namespace schema_test {
 
 // Every name under "properties", wherever it is.
 void collect(const nlohmann::json& schema, std::set<std::string>& names) {
@@ -113,5 +113,5 @@ TEST(Reference, is_what_the_documentation_shows) {
   EXPECT_TRUE(text == expected) << "docs/configuration.md is behind the tables: run this test with STEELYARD_WRITE_DOCS=1";
 }
 
-}  // namespace
+}  // namespace schema_test
 }  // namespace steelyard::config

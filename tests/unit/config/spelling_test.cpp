@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::config {
-namespace {
+namespace spelling_test {
 
 TEST(Duration, is_a_number_and_a_unit) {
   EXPECT_EQ(parse_duration("30s"), 30s);
@@ -130,5 +130,5 @@ TEST(HostPort, refuses_the_rest_with_the_way_out) {
   EXPECT_EQ(error("a..b:80"), "is neither an IP address nor a name of letters, digits, '-' and '.'");
 }
 
-}  // namespace
+}  // namespace spelling_test
 }  // namespace steelyard::config

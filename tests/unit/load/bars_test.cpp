@@ -7,7 +7,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard::load {
-namespace {
+namespace bars_test {
 
 TEST(Bars, there_are_none_without_records) { EXPECT_TRUE(bars_of(LatencyHistogram{}).empty()); }
 
@@ -44,5 +44,5 @@ TEST(Bars, a_few_outliers_do_not_coarsen_them) {
   EXPECT_EQ(bars.back().count, 1U);
 }
 
-}  // namespace
+}  // namespace bars_test
 }  // namespace steelyard::load

@@ -7,7 +7,7 @@
 #include "support/line.hpp"
 
 namespace steelyard::load {
-namespace {
+namespace dispatcher_test {
 
 using testing_support::at_ms;
 
@@ -105,5 +105,5 @@ TEST(Share, parts_add_up_to_the_whole) {
   }
 }
 
-}  // namespace
+}  // namespace dispatcher_test
 }  // namespace steelyard::load

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::load {
-namespace {
+namespace figures_test {
 
 TEST(Figures, times_have_three_digits_and_a_unit) {
   EXPECT_EQ(spell_time(0ns), "0 ns");
@@ -35,5 +35,5 @@ TEST(Figures, shares_of_nothing_are_nothing) {
   EXPECT_EQ(spell_share(0, 0), "0.00 %");
 }
 
-}  // namespace
+}  // namespace figures_test
 }  // namespace steelyard::load

@@ -9,7 +9,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard::load {
-namespace {
+namespace latency_histogram_test {
 
 TEST(LatencyHistogram, is_all_zero_without_records) {
   const LatencyHistogram empty;
@@ -102,5 +102,5 @@ TEST(LatencyHistogram, takes_negative_and_endless_durations) {
   EXPECT_EQ(histogram.quantile(1), Duration::max());
 }
 
-}  // namespace
+}  // namespace latency_histogram_test
 }  // namespace steelyard::load

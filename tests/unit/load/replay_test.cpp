@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace steelyard::load {
-namespace {
+namespace replay_test {
 
 class ReplayFile : public testing::Test {
  protected:
@@ -60,5 +60,5 @@ TEST_F(ReplayFile, its_mistakes_have_a_place) {
   EXPECT_NE(Replay::check(file_ + ".absent").error().find("absent"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace replay_test
 }  // namespace steelyard::load

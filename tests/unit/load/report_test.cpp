@@ -7,7 +7,7 @@
 #include "support/line.hpp"
 
 namespace steelyard::load {
-namespace {
+namespace report_test {
 
 using testing_support::at_ms;
 
@@ -142,5 +142,5 @@ TEST(Report, as_json_survives_a_server_that_names_itself_in_no_utf8) {
   EXPECT_TRUE(nlohmann::json::accept(to_json(findings)));
 }
 
-}  // namespace
+}  // namespace report_test
 }  // namespace steelyard::load

@@ -5,7 +5,7 @@
 #include "wire/http1/parse.hpp"
 
 namespace steelyard::load {
-namespace {
+namespace request_text_test {
 
 TEST(RequestText, is_a_request_that_a_strict_reader_takes) {
   const RequestText text({.authority = "example.com:8080", .target = "/a?b", .fields = {"X-Mine: 1"}});
@@ -50,5 +50,5 @@ TEST(RequestText, another_target_changes_nothing_else) {
   EXPECT_EQ(other, expected);
 }
 
-}  // namespace
+}  // namespace request_text_test
 }  // namespace steelyard::load

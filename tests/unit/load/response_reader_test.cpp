@@ -6,7 +6,7 @@
 #include <string>
 
 namespace steelyard::load {
-namespace {
+namespace response_reader_test {
 
 using Step = ResponseReader::Step;
 
@@ -144,5 +144,5 @@ TEST(ResponseReader, says_which_server_answered) {
   EXPECT_EQ(reading.servers.size(), 3U);
 }
 
-}  // namespace
+}  // namespace response_reader_test
 }  // namespace steelyard::load

@@ -9,7 +9,7 @@
 #include "support/line.hpp"
 
 namespace steelyard::load {
-namespace {
+namespace samples_test {
 
 using testing_support::at_ms;
 
@@ -88,5 +88,5 @@ TEST_F(Samples, parts_are_merged_by_due_time_and_removed) {
   EXPECT_NE(access((file_ + ".2").c_str(), F_OK), 0);
 }
 
-}  // namespace
+}  // namespace samples_test
 }  // namespace steelyard::load

@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace steelyard::load {
-namespace {
+namespace schedule_test {
 
 std::vector<double> seconds_of(Arrivals arrivals, std::size_t count) {
   std::vector<double> seconds;
@@ -77,5 +77,5 @@ TEST(Arrivals, poisson_shares_have_the_whole_rate_together) {
   EXPECT_NEAR(static_cast<double>(count), 40'000, 1000);
 }
 
-}  // namespace
+}  // namespace schedule_test
 }  // namespace steelyard::load

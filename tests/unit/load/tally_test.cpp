@@ -5,7 +5,7 @@
 #include "support/line.hpp"
 
 namespace steelyard::load {
-namespace {
+namespace tally_test {
 
 using testing_support::at_ms;
 
@@ -71,5 +71,5 @@ TEST(ServerNames, their_length_is_bounded) {
   EXPECT_EQ(names.name(names.number_of(std::string(10'000, 'x'))).size(), ServerNames::name_bytes_max);
 }
 
-}  // namespace
+}  // namespace tally_test
 }  // namespace steelyard::load

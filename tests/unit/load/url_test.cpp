@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::load {
-namespace {
+namespace url_test {
 
 TEST(Url, is_read_in_full) {
   const auto url = parse_url("http://example.com:8080/a/b?c=d#e");
@@ -48,5 +48,5 @@ TEST(Url, is_refused_with_what_to_write_instead) {
   }
 }
 
-}  // namespace
+}  // namespace url_test
 }  // namespace steelyard::load

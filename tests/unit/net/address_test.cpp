@@ -8,7 +8,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard {
-namespace {
+namespace address_test {
 
 using namespace std::string_literals;
 
@@ -150,5 +150,5 @@ TEST(Network, refuses_odd_spellings) {
   }
 }
 
-}  // namespace
+}  // namespace address_test
 }  // namespace steelyard

@@ -15,7 +15,7 @@
 #include "support/line.hpp"
 
 namespace steelyard {
-namespace {
+namespace epoll_loop_test {
 
 using testing_support::Line;
 
@@ -172,5 +172,5 @@ TEST(EpollLoop, the_unix_time_of_a_turn_is_that_of_the_system) {
   EXPECT_LT(std::chrono::abs(std::chrono::microseconds(loop.scheduler().unix_us()) - system), 5s);
 }
 
-}  // namespace
+}  // namespace epoll_loop_test
 }  // namespace steelyard

@@ -18,7 +18,7 @@
 #include "support/line.hpp"
 
 namespace steelyard {
-namespace {
+namespace epoll_net_test {
 
 using testing_support::Line;
 
@@ -286,5 +286,5 @@ TEST(ListenOn, an_address_that_is_not_ours_is_an_error) {
   EXPECT_EQ(failed.error().os_code, EADDRNOTAVAIL);
 }
 
-}  // namespace
+}  // namespace epoll_net_test
 }  // namespace steelyard

@@ -7,7 +7,7 @@
 #include <cstring>
 
 namespace steelyard {
-namespace {
+namespace sockaddr_test {
 
 TEST(Sockaddr, ipv4_goes_there_and_back) {
   const auto address = *SocketAddress::parse("10.1.2.3:8080");
@@ -47,5 +47,5 @@ TEST(Sockaddr, other_family_is_nobody) {
   EXPECT_EQ(from_sockaddr(storage), SocketAddress{});
 }
 
-}  // namespace
+}  // namespace sockaddr_test
 }  // namespace steelyard

@@ -15,7 +15,7 @@
 #include "net/epoll_net.hpp"
 
 namespace steelyard {
-namespace {
+namespace unix_listener_test {
 
 struct UnixListenerTest : ::testing::Test {
   std::filesystem::path folder = [] {
@@ -142,5 +142,5 @@ TEST_F(UnixListenerTest, refuses_paths_that_do_not_fit) {
   }
 }
 
-}  // namespace
+}  // namespace unix_listener_test
 }  // namespace steelyard

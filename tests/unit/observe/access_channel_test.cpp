@@ -8,7 +8,7 @@
 #include "observe/log_sink.hpp"
 
 namespace steelyard {
-namespace {
+namespace access_channel_test {
 
 bool was_woken(int wake) {
   eventfd_t count = 0;
@@ -47,5 +47,5 @@ TEST(AccessChannel, does_nothing_when_the_log_is_off) {
   EXPECT_EQ(channel.dropped(), 0U);
 }
 
-}  // namespace
+}  // namespace access_channel_test
 }  // namespace steelyard

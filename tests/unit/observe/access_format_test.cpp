@@ -14,7 +14,7 @@
 #include "fixtures.hpp"
 
 namespace steelyard {
-namespace {
+namespace access_format_test {
 
 using test::ordinary_record;
 
@@ -209,5 +209,5 @@ TEST(AccessFormat, colours_the_status_only_when_asked) {
   EXPECT_NE(line(LineStyle::coloured, record).find("\x1b[31m503\x1b[0m"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace access_format_test
 }  // namespace steelyard

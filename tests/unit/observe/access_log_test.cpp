@@ -15,7 +15,7 @@
 #include "observe/log_sink.hpp"
 
 namespace steelyard {
-namespace {
+namespace access_log_test {
 
 using test::await;
 using test::lines_of;
@@ -266,5 +266,5 @@ TEST(AccessLog, writes_for_people_when_told_to) {
   EXPECT_TRUE(test::content_of(directory.file("log")).starts_with("2026-11-21 03:10:29.123  200  GET"));
 }
 
-}  // namespace
+}  // namespace access_log_test
 }  // namespace steelyard

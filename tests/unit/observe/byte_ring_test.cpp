@@ -8,7 +8,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard {
-namespace {
+namespace byte_ring_test {
 
 bool produce(ByteRing& ring, std::string_view text) {
   char* const piece = ring.reserve();
@@ -90,5 +90,5 @@ TEST(ByteRing, carries_every_byte_from_thread_to_thread) {
   EXPECT_EQ(wrong, 0U);
 }
 
-}  // namespace
+}  // namespace byte_ring_test
 }  // namespace steelyard

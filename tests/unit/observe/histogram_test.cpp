@@ -10,7 +10,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard {
-namespace {
+namespace histogram_test {
 
 Duration us(std::uint64_t count) { return std::chrono::microseconds{static_cast<std::int64_t>(count)}; }
 
@@ -91,5 +91,5 @@ TEST(Histogram, takes_negative_and_endless_durations) {
   EXPECT_EQ(copy.maximum(), us(static_cast<std::uint64_t>(INT64_MAX / 1000)));
 }
 
-}  // namespace
+}  // namespace histogram_test
 }  // namespace steelyard

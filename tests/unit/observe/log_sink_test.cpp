@@ -7,7 +7,7 @@
 #include "fixtures.hpp"
 
 namespace steelyard {
-namespace {
+namespace log_sink_test {
 
 Result<std::size_t> write(const LogSink& sink, std::string_view text) { return sink.write({text, {}}); }
 
@@ -64,5 +64,5 @@ TEST(LogSink, takes_nothing_when_empty) {
   EXPECT_FALSE(write(LogSink{}, "x").has_value());
 }
 
-}  // namespace
+}  // namespace log_sink_test
 }  // namespace steelyard

@@ -10,7 +10,7 @@
 #include "observe/log_sink.hpp"
 
 namespace steelyard {
-namespace {
+namespace message_test {
 
 // Messages go into a pipe during a test and to stderr again after it.
 class Message : public testing::Test {
@@ -110,5 +110,5 @@ TEST(MessageLimiter, forgets_the_oldest_key_rather_than_growing) {
   EXPECT_EQ(limiter.admit("key 0", Instant{300}), 0U);
 }
 
-}  // namespace
+}  // namespace message_test
 }  // namespace steelyard

@@ -7,7 +7,7 @@
 #include <thread>
 
 namespace steelyard {
-namespace {
+namespace metrics_test {
 
 AccessRecord answered(std::uint16_t status, Duration duration, Outcome outcome = Outcome::complete) {
   AccessRecord record;
@@ -142,5 +142,5 @@ TEST(Metrics, may_be_read_while_a_worker_counts) {
   worker.join();
 }
 
-}  // namespace
+}  // namespace metrics_test
 }  // namespace steelyard

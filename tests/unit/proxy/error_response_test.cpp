@@ -11,7 +11,7 @@
 #include "support/scripted_exchange.hpp"
 
 namespace steelyard {
-namespace {
+namespace error_response_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -119,5 +119,5 @@ TEST(StatusText, every_status_that_is_answered_has_its_phrase) {
   }
 }
 
-}  // namespace
+}  // namespace error_response_test
 }  // namespace steelyard

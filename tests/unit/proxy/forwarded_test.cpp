@@ -6,7 +6,7 @@
 #include <string>
 
 namespace steelyard {
-namespace {
+namespace forwarded_test {
 
 using http::FieldName;
 
@@ -90,5 +90,5 @@ TEST(Forwarded, our_hops_are_counted_over_all_via_fields) {
             3);
 }
 
-}  // namespace
+}  // namespace forwarded_test
 }  // namespace steelyard

@@ -10,7 +10,7 @@
 #include "wire/http1/parse.hpp"
 
 namespace steelyard {
-namespace {
+namespace head_writers_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -200,5 +200,5 @@ TEST_F(ResponseHeadTest, edits_apply_and_interim_heads_carry_their_fields_only) 
   EXPECT_EQ(out.view(), "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
 }
 
-}  // namespace
+}  // namespace head_writers_test
 }  // namespace steelyard

@@ -11,7 +11,7 @@
 #include "wire/http1/parse.hpp"
 
 namespace steelyard {
-namespace {
+namespace http_policy_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -209,5 +209,5 @@ TEST_F(HttpPolicyTest, a_hedge_whose_server_changes_while_it_is_connected_to_get
   EXPECT_EQ(answered(), "200");
 }
 
-}  // namespace
+}  // namespace http_policy_test
 }  // namespace steelyard

@@ -13,7 +13,7 @@
 #include "wire/http1/parse.hpp"
 
 namespace steelyard {
-namespace {
+namespace http_redirect_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -299,5 +299,5 @@ TEST_F(HttpRedirectTest, a_pause_that_is_over_ends_with_a_redirect_because_nobod
   EXPECT_FALSE(away->held(any_hold));
 }
 
-}  // namespace
+}  // namespace http_redirect_test
 }  // namespace steelyard

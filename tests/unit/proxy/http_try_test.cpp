@@ -7,7 +7,7 @@
 #include "wire/http1/parse.hpp"
 
 namespace steelyard {
-namespace {
+namespace http_try_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -120,5 +120,5 @@ TEST_F(TryTest, a_server_that_switches_protocols_before_it_has_the_request_is_no
   EXPECT_EQ(client.record()->sent.substr(0, 12), "HTTP/1.1 502");
 }
 
-}  // namespace
+}  // namespace http_try_test
 }  // namespace steelyard

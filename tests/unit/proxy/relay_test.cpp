@@ -19,7 +19,7 @@
 #include "support/scripted_exchange.hpp"
 
 namespace steelyard {
-namespace {
+namespace relay_test {
 
 using http::BodyKind;
 using testing_support::at_ms;
@@ -384,5 +384,5 @@ TEST(Pipes, are_kept_for_reuse_and_closed_with_their_owner) {
   EXPECT_EQ(fcntl(end, F_GETFD), -1);
 }
 
-}  // namespace
+}  // namespace relay_test
 }  // namespace steelyard

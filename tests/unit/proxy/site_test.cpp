@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace steelyard {
-namespace {
+namespace site_test {
 
 std::shared_ptr<Pool> pool(const std::string& name) {
   PoolOptions options;
@@ -79,5 +79,5 @@ TEST_F(SiteTest, whatever_a_route_says_about_heads_is_its_own) {
   EXPECT_EQ(site()->routes[0].heads->response_headers.add.size(), 1U);
 }
 
-}  // namespace
+}  // namespace site_test
 }  // namespace steelyard

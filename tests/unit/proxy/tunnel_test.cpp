@@ -6,7 +6,7 @@
 #include "support/scripted_exchange.hpp"
 
 namespace steelyard {
-namespace {
+namespace tunnel_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -163,5 +163,5 @@ TEST_F(TunnelTest, a_direction_left_alone_lives_as_long_as_it_moves) {
   EXPECT_EQ(end->client_bytes, 10U);
 }
 
-}  // namespace
+}  // namespace tunnel_test
 }  // namespace steelyard

@@ -6,7 +6,7 @@
 #include <thread>
 
 namespace steelyard {
-namespace {
+namespace used_tokens_test {
 
 using Use = UsedTokens::Use;
 
@@ -53,5 +53,5 @@ TEST(UsedTokens, of_several_threads_one_is_the_first) {
   EXPECT_EQ(first.load(), 5000);
 }
 
-}  // namespace
+}  // namespace used_tokens_test
 }  // namespace steelyard

@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace steelyard::quota {
-namespace {
+namespace lease_table_test {
 
 class LeaseTableTest : public ::testing::Test {
  protected:
@@ -116,5 +116,5 @@ TEST_F(LeaseTableTest, threads_hand_out_every_token_once) {
   EXPECT_EQ(handed_out.load(), tokens);
 }
 
-}  // namespace
+}  // namespace lease_table_test
 }  // namespace steelyard::quota

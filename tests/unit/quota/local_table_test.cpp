@@ -10,7 +10,7 @@
 #include "decide/limit/counting.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace local_table_test {
 
 using limit::Kind;
 using limit::Rule;
@@ -154,5 +154,5 @@ TEST(LocalTableTest, what_is_under_way_never_gives_way) {
   EXPECT_FALSE(table.take(one_at_once, keys[8], start).allowed);
 }
 
-}  // namespace
+}  // namespace local_table_test
 }  // namespace steelyard::quota

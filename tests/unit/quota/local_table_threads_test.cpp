@@ -13,7 +13,7 @@
 #include "quota/local_table.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace local_table_threads_test {
 
 using limit::Kind;
 using limit::Rule;
@@ -138,5 +138,5 @@ TEST(LocalTableThreadsTest, never_more_at_once_than_allowed_and_none_left_in_the
   for (std::size_t key = 0; key < keys; ++key) EXPECT_EQ(table.look(rule, Prng(key).next(), start).remaining, 1U);
 }
 
-}  // namespace
+}  // namespace local_table_threads_test
 }  // namespace steelyard::quota

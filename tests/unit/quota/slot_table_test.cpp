@@ -7,7 +7,7 @@
 #include <functional>
 
 namespace steelyard::quota {
-namespace {
+namespace slot_table_test {
 
 Loss worth(State state) { return {state.low, 1}; }
 
@@ -145,5 +145,5 @@ TEST(SlotTableSizeTest, has_room_for_every_number_of_keys) {
   }
 }
 
-}  // namespace
+}  // namespace slot_table_test
 }  // namespace steelyard::quota

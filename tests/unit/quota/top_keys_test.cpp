@@ -9,7 +9,7 @@
 #include "base/hash.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace top_keys_test {
 
 class TopKeysTest : public ::testing::Test {
  protected:
@@ -95,5 +95,5 @@ TEST_F(TopKeysTest, threads_lose_nothing_but_what_is_counted_as_dropped) {
   EXPECT_EQ(sum, 4U * times);
 }
 
-}  // namespace
+}  // namespace top_keys_test
 }  // namespace steelyard::quota

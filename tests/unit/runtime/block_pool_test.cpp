@@ -12,7 +12,7 @@
 #include <vector>
 
 namespace steelyard {
-namespace {
+namespace block_pool_test {
 
 #if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
 constexpr bool pooled = false;
@@ -105,5 +105,5 @@ TEST(BlockPool, a_class_lives_in_it_by_derivation) {
   delete second;
 }
 
-}  // namespace
+}  // namespace block_pool_test
 }  // namespace steelyard

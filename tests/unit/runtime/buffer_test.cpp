@@ -11,7 +11,7 @@
 namespace steelyard {
 using namespace std::string_view_literals;
 
-namespace {
+namespace buffer_test {
 
 TEST(Buffer, an_empty_one_has_no_memory) {
   Buffer buffer;
@@ -82,5 +82,5 @@ TEST(Buffer, moving_from_an_empty_one_empties) {
   EXPECT_EQ(buffer.data(), nullptr);
 }
 
-}  // namespace
+}  // namespace buffer_test
 }  // namespace steelyard

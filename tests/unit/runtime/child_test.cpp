@@ -9,7 +9,7 @@
 #include "support/line.hpp"
 
 namespace steelyard {
-namespace {
+namespace child_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -149,5 +149,5 @@ TEST_F(ChildTest, a_child_may_interrupt_its_parent) {
   EXPECT_EQ(order, (Order{"cancelled", "joined"}));
 }
 
-}  // namespace
+}  // namespace child_test
 }  // namespace steelyard

@@ -10,7 +10,7 @@
 #include "support/line.hpp"
 
 namespace steelyard {
-namespace {
+namespace fiber_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -296,5 +296,5 @@ TEST_F(FiberTest, what_a_frame_holds_is_destroyed_before_the_owner_is_told) {
   EXPECT_EQ(owner.order, (std::vector<std::string>{"destroyed", "told"}));
 }
 
-}  // namespace
+}  // namespace fiber_test
 }  // namespace steelyard

@@ -9,7 +9,7 @@
 #include "support/line.hpp"
 
 namespace steelyard {
-namespace {
+namespace task_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -84,5 +84,5 @@ TEST_F(TaskTest, an_awaited_task_may_sit_in_a_condition) {
   EXPECT_EQ(count, 6);
 }
 
-}  // namespace
+}  // namespace task_test
 }  // namespace steelyard

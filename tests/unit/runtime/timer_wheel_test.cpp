@@ -12,7 +12,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard {
-namespace {
+namespace timer_wheel_test {
 
 class Alarm final : public Timer {
  public:
@@ -268,5 +268,5 @@ TEST(TimerWheel, agrees_with_a_naive_model) {
   }
 }
 
-}  // namespace
+}  // namespace timer_wheel_test
 }  // namespace steelyard

@@ -8,7 +8,7 @@
 #include "support/scripted_stream.hpp"
 
 namespace steelyard {
-namespace {
+namespace body_reader_test {
 
 using http::BodyKind;
 using testing_support::ScriptedStream;
@@ -142,5 +142,5 @@ TEST_F(BodyReaderTest, until_close_ends_with_the_stream) {
   EXPECT_TRUE(body.done());
 }
 
-}  // namespace
+}  // namespace body_reader_test
 }  // namespace steelyard

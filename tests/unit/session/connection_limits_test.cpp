@@ -6,7 +6,7 @@
 #include <vector>
 
 namespace steelyard {
-namespace {
+namespace connection_limits_test {
 
 const IpAddress first = *IpAddress::parse("192.0.2.1");
 const IpAddress second = *IpAddress::parse("2001:db8::2");
@@ -56,5 +56,5 @@ TEST(ConnectionLimits, count_right_over_several_threads) {
   EXPECT_EQ(limits.enter(first), Limit::connections_per_client);
 }
 
-}  // namespace
+}  // namespace connection_limits_test
 }  // namespace steelyard

@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace steelyard {
-namespace {
+namespace head_builder_test {
 
 TEST(HeadBuilder, writes_texts_numbers_and_fields_in_order) {
   char memory[100];
@@ -42,5 +42,5 @@ TEST(HeadBuilder, an_overflow_stays_although_later_texts_fit) {
   EXPECT_TRUE(out.overflowed());
 }
 
-}  // namespace
+}  // namespace head_builder_test
 }  // namespace steelyard

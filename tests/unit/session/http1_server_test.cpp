@@ -12,7 +12,7 @@
 #include "support/scripted_stream.hpp"
 
 namespace steelyard {
-namespace {
+namespace http1_server_test {
 
 using testing_support::at_ms;
 using testing_support::ScriptedListener;
@@ -421,5 +421,5 @@ TEST_F(FrontendTest, what_is_not_done_when_the_time_to_drain_has_passed_is_cut) 
   EXPECT_TRUE(record->destroyed);
 }
 
-}  // namespace
+}  // namespace http1_server_test
 }  // namespace steelyard

@@ -12,7 +12,7 @@
 #include "support/scripted_stream.hpp"
 
 namespace steelyard {
-namespace {
+namespace packet_server_test {
 
 using testing_support::at_ms;
 using testing_support::ScriptedListener;
@@ -307,5 +307,5 @@ TEST_F(PacketSessions, a_gentle_drain_ends_a_busy_connection_between_two_packets
   EXPECT_TRUE(done) << "long before timeouts.drain, which would have cut what is under way";
 }
 
-}  // namespace
+}  // namespace packet_server_test
 }  // namespace steelyard

@@ -12,7 +12,7 @@
 #include "wire/http1/chunked_decoder.hpp"
 
 namespace steelyard {
-namespace {
+namespace stream_writer_test {
 
 using namespace std::string_view_literals;
 using testing_support::ScriptedStream;
@@ -122,5 +122,5 @@ TEST(EncodeChunk, what_it_writes_the_decoder_reads) {
   }
 }
 
-}  // namespace
+}  // namespace stream_writer_test
 }  // namespace steelyard

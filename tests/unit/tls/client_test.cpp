@@ -18,7 +18,7 @@
 #include "support/line.hpp"
 
 namespace steelyard::tls {
-namespace {
+namespace client_test {
 
 using testing_support::Certificates;
 using testing_support::Line;
@@ -273,5 +273,5 @@ TEST_F(TlsClient, files_that_are_wrong_are_told) {
   EXPECT_FALSE(other_key);
 }
 
-}  // namespace
+}  // namespace client_test
 }  // namespace steelyard::tls

@@ -9,7 +9,7 @@
 #include "support/scripted_stream.hpp"
 
 namespace steelyard {
-namespace {
+namespace check_answer_test {
 
 using testing_support::ScriptedStream;
 using Kind = CheckVerdict::Kind;
@@ -259,5 +259,5 @@ TEST(CheckAnswer, a_long_text_is_cut_in_the_reason) {
   EXPECT_LT(answer.read().value().reason.size(), 150U);
 }
 
-}  // namespace
+}  // namespace check_answer_test
 }  // namespace steelyard

@@ -7,7 +7,7 @@
 #include "support/scripted_stream.hpp"
 
 namespace steelyard {
-namespace {
+namespace check_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -224,5 +224,5 @@ TEST_F(CheckTest, cancelling_ends_it_and_closes_its_connection) {
   EXPECT_TRUE(connector.record->destroyed);
 }
 
-}  // namespace
+}  // namespace check_test
 }  // namespace steelyard

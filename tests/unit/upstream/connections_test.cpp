@@ -10,7 +10,7 @@
 #include "support/scripted_stream.hpp"
 
 namespace steelyard {
-namespace {
+namespace connections_test {
 
 using testing_support::at_ms;
 using testing_support::Line;
@@ -259,5 +259,5 @@ TEST_F(ConnectionsTest, a_connect_cancelled_for_the_client_is_not_tried_again) {
   EXPECT_EQ(result->error().retry, Retry::never);
 }
 
-}  // namespace
+}  // namespace connections_test
 }  // namespace steelyard

@@ -7,7 +7,7 @@
 #include "support/dns_message.hpp"
 
 namespace steelyard {
-namespace {
+namespace dns_answer_test {
 
 using testing_support::dns_name;
 using testing_support::dns_number;
@@ -71,5 +71,5 @@ TEST(DnsAnswer, what_c_ares_says_becomes_a_sentence) {
   EXPECT_EQ(read_addresses(ARES_ENOMEM, nullptr, "IPv4 address").status, DnsStatus::failed);
 }
 
-}  // namespace
+}  // namespace dns_answer_test
 }  // namespace steelyard

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard {
-namespace {
+namespace hosts_file_test {
 
 std::vector<std::string> entries(std::string_view text, std::string_view name) {
   std::vector<std::string> found;
@@ -29,5 +29,5 @@ TEST(HostsFile, counts_an_address_once_a_line) { EXPECT_EQ(entries("10.0.0.1 web
 
 TEST(HostsFile, a_file_that_is_not_there_has_no_entry) { EXPECT_TRUE(read_hosts_entries("/nonexistent/hosts", "web").empty()); }
 
-}  // namespace
+}  // namespace hosts_file_test
 }  // namespace steelyard

@@ -8,7 +8,7 @@
 #include <string>
 
 namespace steelyard {
-namespace {
+namespace lease_book_test {
 
 constexpr Duration length = 30s;
 const LeaseBook::Gone nobody_gone = [](const std::string&) { return false; };
@@ -134,5 +134,5 @@ TEST(LeaseBook, ten_thousand_overdue_are_looked_at_once_in_a_second) {
   EXPECT_LE(questions, 5'000U * 21);
 }
 
-}  // namespace
+}  // namespace lease_book_test
 }  // namespace steelyard

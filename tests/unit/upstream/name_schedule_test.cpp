@@ -6,7 +6,7 @@
 #include "support/line.hpp"
 
 namespace steelyard {
-namespace {
+namespace name_schedule_test {
 
 using testing_support::at_ms;
 
@@ -149,5 +149,5 @@ TEST_F(NameScheduleTest, a_failure_does_not_take_a_warning_back) {
   EXPECT_EQ(schedule.report().warning, "");
 }
 
-}  // namespace
+}  // namespace name_schedule_test
 }  // namespace steelyard

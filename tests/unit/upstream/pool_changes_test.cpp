@@ -8,7 +8,7 @@
 #include "upstream/pool_view.hpp"
 
 namespace steelyard {
-namespace {
+namespace pool_changes_test {
 
 class NoConnector final : public Connector {
  public:
@@ -276,5 +276,5 @@ TEST_F(PoolChanges, ten_thousand_servers_are_matched_with_those_that_there_are) 
   EXPECT_EQ(pool.servers().size(), 6000U);
 }
 
-}  // namespace
+}  // namespace pool_changes_test
 }  // namespace steelyard

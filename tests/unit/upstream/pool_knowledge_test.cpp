@@ -5,7 +5,7 @@
 #include "upstream/pool.hpp"
 
 namespace steelyard {
-namespace {
+namespace pool_knowledge_test {
 
 constexpr TryResult broken{TryVerdict::broken, 0};
 constexpr Moment early{Instant{1'000'000'000'000}, 1000};
@@ -105,5 +105,5 @@ TEST(PoolKnowledge, a_server_of_that_name_elsewhere_is_another_one) {
   EXPECT_EQ(pools.at(0).counts().requests, 0U);
 }
 
-}  // namespace
+}  // namespace pool_knowledge_test
 }  // namespace steelyard

@@ -9,7 +9,7 @@
 #include "upstream/pool_view.hpp"
 
 namespace steelyard {
-namespace {
+namespace pool_policy_test {
 
 constexpr Algorithm algorithms[] = {Algorithm::adaptive, Algorithm::round_robin, Algorithm::least_connections,
                                     Algorithm::ip_hash,  Algorithm::hash,        Algorithm::random,
@@ -334,5 +334,5 @@ TEST_F(PoolPolicy, new_promises_are_checked_anew_and_what_operators_say_stays) {
   EXPECT_EQ(chosen("silver"), Ids{"d"});
 }
 
-}  // namespace
+}  // namespace pool_policy_test
 }  // namespace steelyard

@@ -13,7 +13,7 @@
 #include "upstream/pool_view.hpp"
 
 namespace steelyard {
-namespace {
+namespace pool_redirect_test {
 
 class NoConnector final : public Connector {
  public:
@@ -338,5 +338,5 @@ TEST_F(PoolRedirect, a_thousand_long_sessions_are_shared_evenly_though_reports_a
   }
 }
 
-}  // namespace
+}  // namespace pool_redirect_test
 }  // namespace steelyard

@@ -12,7 +12,7 @@
 #include "upstream/pool_view.hpp"
 
 namespace steelyard {
-namespace {
+namespace pool_test {
 
 constexpr Algorithm algorithms[] = {Algorithm::adaptive, Algorithm::round_robin, Algorithm::least_connections,
                                     Algorithm::ip_hash,  Algorithm::hash,        Algorithm::random,
@@ -408,5 +408,5 @@ TEST(Pool, retries_keep_to_a_share_of_recent_requests) {
   EXPECT_TRUE(under.view.charge_retry(under.now)) << "what is long ago does not count";
 }
 
-}  // namespace
+}  // namespace pool_test
 }  // namespace steelyard

@@ -9,7 +9,7 @@
 #include "upstream/registry.hpp"
 
 namespace steelyard {
-namespace {
+namespace registry_leases_test {
 
 using namespace registered;
 using Effect = Applied::Effect;
@@ -476,5 +476,5 @@ TEST_F(Leases, a_storm_of_ten_thousand_registrations) {
   EXPECT_EQ(overdue(), 9'000U);
 }
 
-}  // namespace
+}  // namespace registry_leases_test
 }  // namespace steelyard

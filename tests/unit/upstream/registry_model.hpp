@@ -18,13 +18,13 @@ using Kind = Refusal::Kind;
 using Effect = Applied::Effect;
 
 // What an operation comes to: an effect, or a kind of refusal.
-struct Outcome {
+struct OutcomeModel {
   std::optional<Effect> effect{};
   std::optional<Kind> refusal{};
-  friend bool operator==(const Outcome&, const Outcome&) = default;
+  friend bool operator==(const OutcomeModel&, const OutcomeModel&) = default;
 };
-inline Outcome outcome(const std::expected<Applied, Refusal>& applied) {
-  return applied ? Outcome{.effect = applied->effect} : Outcome{.refusal = applied.error().kind};
+inline OutcomeModel outcome(const std::expected<Applied, Refusal>& applied) {
+  return applied ? OutcomeModel{.effect = applied->effect} : OutcomeModel{.refusal = applied.error().kind};
 }
 
 struct Row {
@@ -41,7 +41,7 @@ inline bool same(const WantedServer& a, const WantedServer& b) {
 }
 inline bool same_address(const ServerOptions& a, const ServerOptions& b) { return a.host == b.host && a.port == b.port; }
 
-struct Pool {
+struct PoolModel {
   std::string name;
   bool configured = false;
   std::optional<RegistrationOptions> registration{};

@@ -16,7 +16,7 @@
 #include "upstream/state_text.hpp"
 
 namespace steelyard {
-namespace {
+namespace registry_model_test {
 
 using namespace model;
 
@@ -65,7 +65,7 @@ class World {
     return server;
   }
   [[nodiscard]] Moment moment() const { return {now_, unix_s_}; }
-  Pool& model(const std::string& name) { return pools_.try_emplace(name, Pool{.name = name}).first->second; }
+  PoolModel& model(const std::string& name) { return pools_.try_emplace(name, PoolModel{.name = name}).first->second; }
 
   PoolOptions any_pool_options(const std::string& name) {
     PoolOptions options = registered::pool(name, {});
@@ -134,7 +134,7 @@ class World {
     const Precondition precondition{.absent = prng_.chance(0.2)};
     expect(put_model(model(name), server, precondition), registry_.put(name, server, precondition));
   }
-  static Outcome put_model(Pool& pool, const ServerOptions& server, const Precondition& precondition) {
+  static OutcomeModel put_model(PoolModel& pool, const ServerOptions& server, const Precondition& precondition) {
     if (!pool.configured) return {.refusal = Kind::no_such_pool};
     const auto there = pool.at(server.id);
     if (there && precondition.absent) return {.refusal = Kind::changed_since};
@@ -161,13 +161,13 @@ class World {
     if (prng_.chance(0.2)) change.active_max = prng_.chance(0.5) ? std::optional<std::uint32_t>{5} : std::nullopt;
     if (prng_.chance(0.3)) change.drained = prng_.chance(0.5);
     if (prng_.chance(0.2)) change.forced = prng_.chance(0.5) ? ForcedHealth::up : ForcedHealth::none;
-    Pool& pool = model(name);
+    PoolModel& pool = model(name);
     const auto there = pool.at(id);
     Precondition precondition;
     const auto known = registry_.server(name, id);
     const bool stale = prng_.chance(0.2);
     if (known) precondition.revision = known->revision + (stale ? 1 : 0);
-    Outcome outcome{.refusal = !pool.configured ? Kind::no_such_pool : Kind::no_such_server};
+    OutcomeModel outcome{.refusal = !pool.configured ? Kind::no_such_pool : Kind::no_such_server};
     if (there && stale) outcome = {.refusal = Kind::changed_since};
     if (there && !stale) {
       WantedServer after = *there;
@@ -181,8 +181,8 @@ class World {
   void remove() {
     const std::string name = any_pool();
     const std::string id = any_id();
-    Pool& pool = model(name);
-    Outcome outcome{.refusal = !pool.configured ? Kind::no_such_pool : Kind::no_such_server};
+    PoolModel& pool = model(name);
+    OutcomeModel outcome{.refusal = !pool.configured ? Kind::no_such_pool : Kind::no_such_server};
     if (pool.at(id)) {
       outcome = {.effect = Effect::removed};
       pool.remove(id);
@@ -196,10 +196,10 @@ class World {
     Lease lease{.length = prng_.chance(0.8) ? Duration{30s} : Duration{10s}, .owner = any_owner()};
     if (prng_.chance(0.3)) lease.load = static_cast<std::uint32_t>(prng_.below(9));
     lease.expires = now_ + lease.length;
-    const Outcome outcome = announce_model(model(name), server, lease);
+    const OutcomeModel outcome = announce_model(model(name), server, lease);
     expect(outcome, registry_.announce(name, server, lease.length, lease.owner, lease.load, moment()));
   }
-  Outcome announce_model(Pool& pool, const ServerOptions& server, const Lease& lease) const {
+  OutcomeModel announce_model(PoolModel& pool, const ServerOptions& server, const Lease& lease) const {
     if (!pool.configured) return {.refusal = Kind::no_such_pool};
     if (!pool.registration || !pool.allows(server)) return {.refusal = Kind::not_allowed};
     const auto runs = [&](const WantedServer& one) { return one.lease && one.lease->runs(now_); };
@@ -218,13 +218,13 @@ class World {
       after.drained = from->drained;
       after.forced = from->forced;
     }
-    if (other) Pool::drop(pool.added, other->options.id);
+    if (other) PoolModel::drop(pool.added, other->options.id);
     pool.store(after);
     return {.effect = !again ? Effect::created : same(*there, after) ? Effect::unchanged : Effect::changed};
   }
 
   // Of a server that speaks for itself; nothing: it may.
-  static std::optional<Kind> refusal(Pool& pool, const std::string& id, const std::string& owner) {
+  static std::optional<Kind> refusal(PoolModel& pool, const std::string& id, const std::string& owner) {
     const auto there = pool.at(id);
     if (!pool.configured) return Kind::no_such_pool;
     if (!there) return Kind::no_such_server;
@@ -236,12 +236,12 @@ class World {
       const std::string name = any_pool();
       const std::string id = any_id();
       const std::string owner = any_owner();
-      Pool& pool = model(name);
-      Outcome outcome{.refusal = refusal(pool, id, owner)};
+      PoolModel& pool = model(name);
+      OutcomeModel outcome{.refusal = refusal(pool, id, owner)};
       if (pool.configured && !pool.registration) outcome.refusal = Kind::not_allowed;
       if (!outcome.refusal) {
         outcome.effect = Effect::unchanged;
-        Lease& lease = *Pool::find(pool.added, id)->server.lease;
+        Lease& lease = *PoolModel::find(pool.added, id)->server.lease;
         lease.expires = now_ + lease.length;
         lease.overdue = false;
       }
@@ -252,7 +252,7 @@ class World {
     const std::string name = any_pool();
     const std::string id = any_id();
     const std::string owner = any_owner();
-    Outcome outcome{.refusal = refusal(model(name), id, owner)};
+    OutcomeModel outcome{.refusal = refusal(model(name), id, owner)};
     if (!outcome.refusal) {
       outcome.effect = Effect::removed;
       model(name).remove(id);
@@ -282,7 +282,7 @@ class World {
       }
     }
   }
-  void expire_model(Pool& pool, const std::string& dead, std::vector<std::string>& expected) const {
+  void expire_model(PoolModel& pool, const std::string& dead, std::vector<std::string>& expected) const {
     std::erase_if(pool.ended, [&](const auto& one) { return one.second <= now_; });
     std::vector<Row> out;
     for (const Row& row : pool.added) {
@@ -297,15 +297,15 @@ class World {
       if (kept && row.server.lease->overdue) continue;
       expected.push_back(pool.name + "/" + id + (kept ? " kept" : ""));
       if (kept) {
-        Pool::find(pool.added, id)->server.lease->overdue = true;
+        PoolModel::find(pool.added, id)->server.lease->overdue = true;
       } else {
-        Pool::drop(pool.added, id);
+        PoolModel::drop(pool.added, id);
         if (!keeps) pool.ended.emplace_back(id, now_ + row.server.lease->length);
       }
     }
   }
 
-  void expect(const Outcome& outcome, const std::expected<Applied, Refusal>& applied) {
+  void expect(const OutcomeModel& outcome, const std::expected<Applied, Refusal>& applied) {
     ASSERT_EQ(applied.has_value(), outcome.effect.has_value()) << (applied ? "" : applied.error().message);
     ASSERT_TRUE(model::outcome(applied) == outcome) << (applied ? "another effect" : applied.error().message);
     if (!applied) ASSERT_GT(applied.error().message.size(), 20U);
@@ -360,7 +360,7 @@ class World {
   std::int64_t unix_s_ = 1'700'000'000;
   std::map<std::string, PoolOptions> configured_;
   Registry registry_;
-  std::map<std::string, Pool> pools_;
+  std::map<std::string, PoolModel> pools_;
   std::string shown_;
 };
 
@@ -374,5 +374,5 @@ TEST(RegistryModel, registry_does_what_the_rules_say) {
   }
 }
 
-}  // namespace
+}  // namespace registry_model_test
 }  // namespace steelyard

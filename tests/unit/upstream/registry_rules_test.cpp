@@ -6,7 +6,7 @@
 #include <string>
 
 namespace steelyard {
-namespace {
+namespace registry_rules_test {
 
 RegistrationOptions allowing(std::initializer_list<const char*> networks) {
   RegistrationOptions options;
@@ -151,5 +151,5 @@ TEST(RegistryRules, labels_are_few_short_and_printable) {
   EXPECT_EQ(check_settings(server)->field, "labels");
 }
 
-}  // namespace
+}  // namespace registry_rules_test
 }  // namespace steelyard

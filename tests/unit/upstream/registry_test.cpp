@@ -9,7 +9,7 @@
 #include "support/registered_pools.hpp"
 
 namespace steelyard {
-namespace {
+namespace registry_test {
 
 using namespace registered;
 using Effect = Applied::Effect;
@@ -329,5 +329,5 @@ TEST_F(RegistryTest, operators_may_add_many_but_not_without_limit) {
   EXPECT_EQ(put(server("more", "10.2.0.1")), Effect::created);
 }
 
-}  // namespace
+}  // namespace registry_test
 }  // namespace steelyard

@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace steelyard {
-namespace {
+namespace remote_work_test {
 
 struct RemoteWorkTest : ::testing::Test {
   RemoteWork work;
@@ -170,5 +170,5 @@ TEST(RemoteWorkThreads, no_send_is_lost_or_counted_twice) {
   EXPECT_EQ(active.load(), 0);
 }
 
-}  // namespace
+}  // namespace remote_work_test
 }  // namespace steelyard

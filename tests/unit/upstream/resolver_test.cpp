@@ -17,7 +17,7 @@
 #include "upstream/options.hpp"
 
 namespace steelyard {
-namespace {
+namespace resolver_test {
 
 using testing_support::DnsAsked;
 using testing_support::DnsCode;
@@ -573,5 +573,5 @@ TEST_F(ResolverTest, a_sink_may_end_its_own_watch_and_begin_another) {
   EXPECT_FALSE(own[0] || own[1]);
 }
 
-}  // namespace
+}  // namespace resolver_test
 }  // namespace steelyard

@@ -18,7 +18,7 @@
 #include "upstream/state_text.hpp"
 
 namespace steelyard {
-namespace {
+namespace state_file_test {
 
 namespace fs = std::filesystem;
 using Names = std::vector<std::string>;
@@ -332,5 +332,5 @@ TEST_F(StateFileTest, one_too_large_to_be_read_is_not_written) {
   EXPECT_EQ(weight_there(), 1U);
 }
 
-}  // namespace
+}  // namespace state_file_test
 }  // namespace steelyard

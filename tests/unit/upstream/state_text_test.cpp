@@ -7,7 +7,7 @@
 #include <string>
 
 namespace steelyard {
-namespace {
+namespace state_text_test {
 
 RegistryState full_state() {
   const ServerOptions plain{.id = "a", .host = "10.0.0.1", .port = 80};
@@ -161,5 +161,5 @@ TEST(StateText, depth_is_bounded) {
   EXPECT_FALSE(parse_state(frame_state(objects + "1" + std::string(depth, '}'))));
 }
 
-}  // namespace
+}  // namespace state_text_test
 }  // namespace steelyard

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace steelyard {
-namespace {
+namespace wait_queue_test {
 
 using Ticket = WaitQueue::Ticket;
 using Takes = WaitQueue::Ticket::Takes;
@@ -231,5 +231,5 @@ TEST_F(WaitQueueTest, a_server_whose_pause_is_over_gives_each_line_a_turn) {
   EXPECT_EQ(order, (std::vector{&one, &two}));
 }
 
-}  // namespace
+}  // namespace wait_queue_test
 }  // namespace steelyard

@@ -11,7 +11,7 @@
 #include "support/simulated_pool.hpp"
 
 namespace steelyard::balance {
-namespace {
+namespace adaptive_test {
 
 using simulated::Outcome;
 using simulated::percentile;
@@ -180,5 +180,5 @@ TEST(Fastest, keeps_away_from_a_slow_server) {
   EXPECT_GT(outcome.odd_share, 0.0);
 }
 
-}  // namespace
+}  // namespace adaptive_test
 }  // namespace steelyard::balance

@@ -10,7 +10,7 @@
 #include "decide/balance/round_robin.hpp"
 
 namespace steelyard::balance {
-namespace {
+namespace allocation_test {
 
 TEST(BalanceAllocation, picks_do_none) {
   const PlainServers servers(1'000, {.active = 3});
@@ -37,5 +37,5 @@ TEST(BalanceAllocation, picks_do_none) {
   EXPECT_TRUE(all);
 }
 
-}  // namespace
+}  // namespace allocation_test
 }  // namespace steelyard::balance

@@ -6,7 +6,7 @@
 #include "decide/balance/slow_start.hpp"
 
 namespace steelyard::balance {
-namespace {
+namespace estimate_test {
 
 constexpr Instant start{1'000'000'000};
 
@@ -79,5 +79,5 @@ TEST(SlowStart, a_steeper_curve_begins_more_slowly) {
   EXPECT_DOUBLE_EQ(slow_start_share(0s, {.window = 0s, .floor = 0.1, .curve = 2}), 1) << "no window, no slow start";
 }
 
-}  // namespace
+}  // namespace estimate_test
 }  // namespace steelyard::balance

@@ -11,7 +11,7 @@
 #include "decide/balance/plain_view.hpp"
 
 namespace steelyard::balance {
-namespace {
+namespace hash_test {
 
 using Hashed = std::vector<HashedServer>;
 
@@ -228,5 +228,5 @@ TEST(Hash, is_the_same_in_every_version) {
   EXPECT_EQ(picks, "022344441344224342133304");
 }
 
-}  // namespace
+}  // namespace hash_test
 }  // namespace steelyard::balance

@@ -13,7 +13,7 @@
 #include "net/address.hpp"
 
 namespace steelyard::balance {
-namespace {
+namespace ip_hash_test {
 
 using Hashed = std::vector<HashedServer>;
 
@@ -154,5 +154,5 @@ TEST(IpHash, is_the_same_in_every_version) {
   EXPECT_EQ(picks, "441242421133312333444023");
 }
 
-}  // namespace
+}  // namespace ip_hash_test
 }  // namespace steelyard::balance

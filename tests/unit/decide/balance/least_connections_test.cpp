@@ -9,7 +9,7 @@
 #include "decide/balance/plain_view.hpp"
 
 namespace steelyard::balance {
-namespace {
+namespace least_connections_test {
 
 WeightedLoad load_of(const PlainServer& server) { return {server.active, server.weight}; }
 
@@ -255,5 +255,5 @@ TEST(LeastConnections, two_workers_keep_a_large_pool_nearly_as_even_as_one_who_l
   }
 }
 
-}  // namespace
+}  // namespace least_connections_test
 }  // namespace steelyard::balance

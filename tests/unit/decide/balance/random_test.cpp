@@ -9,7 +9,7 @@
 #include "decide/balance/plain_view.hpp"
 
 namespace steelyard::balance {
-namespace {
+namespace random_test {
 
 struct Pool {
   explicit Pool(const std::vector<std::uint32_t>& weights, std::uint64_t seed = 1)
@@ -128,5 +128,5 @@ TEST(Random, two_choices_are_much_more_even_than_one) {
   }
 }
 
-}  // namespace
+}  // namespace random_test
 }  // namespace steelyard::balance

@@ -8,7 +8,7 @@
 #include "decide/balance/plain_view.hpp"
 
 namespace steelyard::balance {
-namespace {
+namespace round_robin_test {
 
 Schedule schedule_of(const PlainServers& servers) { return smooth_schedule(weights_of(servers)); }
 
@@ -114,5 +114,5 @@ TEST(RoundRobin, workers_share_the_turns) {
   EXPECT_EQ(picks[0][1] + picks[1][1], 2000U);
 }
 
-}  // namespace
+}  // namespace round_robin_test
 }  // namespace steelyard::balance

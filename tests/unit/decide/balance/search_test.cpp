@@ -5,7 +5,7 @@
 #include "decide/balance/plain_view.hpp"
 
 namespace steelyard::balance {
-namespace {
+namespace search_test {
 
 // Counts how often it was asked.
 struct CountingView : PlainView {
@@ -61,5 +61,5 @@ TEST(Search, finds_the_one_turn_of_a_long_schedule_from_anywhere) {
   }
 }
 
-}  // namespace
+}  // namespace search_test
 }  // namespace steelyard::balance

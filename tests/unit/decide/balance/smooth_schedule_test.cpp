@@ -10,7 +10,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard::balance {
-namespace {
+namespace smooth_schedule_test {
 
 std::string letters(std::span<const std::uint32_t> weights) {
   std::string text;
@@ -99,5 +99,5 @@ TEST(SmoothSchedule, more_servers_than_turns_get_one_each) {
   EXPECT_EQ(smooth_schedule(weights).turns.size(), weights.size());
 }
 
-}  // namespace
+}  // namespace smooth_schedule_test
 }  // namespace steelyard::balance

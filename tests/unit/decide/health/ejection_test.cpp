@@ -5,7 +5,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard {
-namespace {
+namespace ejection_test {
 
 using Kind = EjectionReason::Kind;
 
@@ -118,5 +118,5 @@ TEST(MayEject, every_share_in_hundredths_is_exact) {
   }
 }
 
-}  // namespace
+}  // namespace ejection_test
 }  // namespace steelyard

@@ -8,7 +8,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard {
-namespace {
+namespace failure_streak_test {
 
 using Kind = EjectionReason::Kind;
 
@@ -134,5 +134,5 @@ TEST(FailureStreak, agrees_with_its_definition_on_random_rows) {
   }
 }
 
-}  // namespace
+}  // namespace failure_streak_test
 }  // namespace steelyard

@@ -7,7 +7,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard {
-namespace {
+namespace outlier_test {
 
 using Kind = EjectionReason::Kind;
 using Figures = std::vector<IntervalFigures>;
@@ -156,5 +156,5 @@ TEST(Outliers, do_not_depend_on_the_order_of_servers) {
   }
 }
 
-}  // namespace
+}  // namespace outlier_test
 }  // namespace steelyard

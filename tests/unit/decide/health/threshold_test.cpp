@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard {
-namespace {
+namespace threshold_test {
 
 using Change = Threshold::Change;
 
@@ -56,5 +56,5 @@ TEST(Threshold, limit_0_is_1) {
   EXPECT_EQ(threshold.on_success(0), Change::up);
 }
 
-}  // namespace
+}  // namespace threshold_test
 }  // namespace steelyard

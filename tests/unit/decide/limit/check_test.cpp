@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::limit {
-namespace {
+namespace check_test {
 
 Rule rule(Kind kind, std::uint64_t count, Duration period, std::uint64_t burst = 1) {
   return {.kind = kind, .count = count, .period = period, .burst = burst};
@@ -51,5 +51,5 @@ TEST(LimitCheckTest, states_of_a_sliding_window_mean_nothing_under_another_rule)
   EXPECT_FALSE(keeps_states(rule(Kind::token_bucket, 1, 1s), rule(Kind::fixed_window, 1, 1s)));
 }
 
-}  // namespace
+}  // namespace check_test
 }  // namespace steelyard::limit

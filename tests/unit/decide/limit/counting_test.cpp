@@ -11,7 +11,7 @@
 #include "decide/limit/rules.hpp"
 
 namespace steelyard::limit {
-namespace {
+namespace counting_test {
 
 constexpr int histories = 60;
 constexpr int requests = 1'500;
@@ -340,5 +340,5 @@ TEST(CountingTest, reads_every_state_as_something) {
   EXPECT_TRUE(take({.kind = Kind::fixed_window, .count = 1, .period = 1s}, State{}, Instant{-5}, 1).verdict.allowed);
 }
 
-}  // namespace
+}  // namespace counting_test
 }  // namespace steelyard::limit

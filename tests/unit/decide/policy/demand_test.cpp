@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace steelyard::policy {
-namespace {
+namespace demand_test {
 
 using Kind = SourceOptions::Kind;
 
@@ -208,5 +208,5 @@ TEST(Demand, of_a_member_that_is_neither_text_nor_whole_number_is_refused) {
   }
 }
 
-}  // namespace
+}  // namespace demand_test
 }  // namespace steelyard::policy

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::policy {
-namespace {
+namespace promises_test {
 
 using Values = std::vector<std::string>;
 
@@ -65,5 +65,5 @@ TEST(Promises, kinds_are_those_of_requests_and_never_that_of_requests_without_a_
   EXPECT_NE(kind_of(""), no_kind);
 }
 
-}  // namespace
+}  // namespace promises_test
 }  // namespace steelyard::policy

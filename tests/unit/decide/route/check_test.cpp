@@ -5,7 +5,7 @@
 #include <string>
 
 namespace steelyard {
-namespace {
+namespace check_test {
 
 using namespace std::string_literals;
 
@@ -114,5 +114,5 @@ TEST(Duplicates, any_host_and_any_path_are_matches_like_others) {
   EXPECT_EQ(duplicates(std::vector<MatchOptions>{{}, {}}).size(), 1U);
 }
 
-}  // namespace
+}  // namespace check_test
 }  // namespace steelyard

@@ -8,7 +8,7 @@
 #include "base/prng.hpp"
 
 namespace steelyard::route {
-namespace {
+namespace flat_table_test {
 
 TEST(FlatTable, empty_one_finds_nothing) {
   const FlatTable table;
@@ -76,5 +76,5 @@ TEST(FlatTableDeathTest, refuses_more_entries_than_it_was_made_for) {
   EXPECT_DEATH(table.insert(3, 0, 0), "broken invariant");
 }
 
-}  // namespace
+}  // namespace flat_table_test
 }  // namespace steelyard::route

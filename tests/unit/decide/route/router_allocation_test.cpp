@@ -21,7 +21,7 @@ void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace steelyard {
-namespace {
+namespace router_allocation_test {
 
 TEST(RouterAllocation, lookup_does_none) {
   const std::vector<MatchOptions> matches{
@@ -43,5 +43,5 @@ TEST(RouterAllocation, lookup_does_none) {
   EXPECT_EQ(found_other, 1U);
 }
 
-}  // namespace
+}  // namespace router_allocation_test
 }  // namespace steelyard

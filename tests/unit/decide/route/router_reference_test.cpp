@@ -13,7 +13,7 @@
 #include "decide/route/router.hpp"
 
 namespace steelyard {
-namespace {
+namespace router_reference_test {
 
 std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
@@ -240,5 +240,5 @@ TEST(RouterReference, thousands_of_routes_are_all_found) {
   }
 }
 
-}  // namespace
+}  // namespace router_reference_test
 }  // namespace steelyard

@@ -6,7 +6,7 @@
 #include <vector>
 
 namespace steelyard {
-namespace {
+namespace router_test {
 
 using Found = std::optional<std::size_t>;
 constexpr std::uint64_t seed = 42;
@@ -176,5 +176,5 @@ TEST(Router, stays_valid_when_moved) {
   EXPECT_EQ(moved.match({.host = "a.com", .path = "/b", .method = "GET"}), 0U);
 }
 
-}  // namespace
+}  // namespace router_test
 }  // namespace steelyard

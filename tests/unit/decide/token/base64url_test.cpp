@@ -5,7 +5,7 @@
 #include <string>
 
 namespace steelyard::token {
-namespace {
+namespace base64url_test {
 
 using namespace std::string_literals;
 
@@ -39,5 +39,5 @@ TEST(Base64url, refuses_bits_behind_the_last_byte) {
   for (const std::string_view text : {"Zh", "Zi", "Zo", "Zv", "Zm9", "Zm-", "Zm_"}) EXPECT_FALSE(decode_base64url(text)) << text;
 }
 
-}  // namespace
+}  // namespace base64url_test
 }  // namespace steelyard::token

@@ -7,7 +7,7 @@
 #include <string>
 
 namespace steelyard::token {
-namespace {
+namespace claims_test {
 
 constexpr std::string_view text =
     R"({"aud":"app-1","cdniuc":"hash:AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","mth":"GET","net":"192.0.2.0/24","iat":100,"exp":130,)"
@@ -116,5 +116,5 @@ TEST(Reasons, have_names_of_their_own) {
   EXPECT_FALSE(names.contains(""));
 }
 
-}  // namespace
+}  // namespace claims_test
 }  // namespace steelyard::token

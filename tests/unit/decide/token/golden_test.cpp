@@ -10,7 +10,7 @@
 #include "decide/token/token.hpp"
 
 namespace steelyard::token {
-namespace {
+namespace golden_test {
 
 nlohmann::json corpus() {
   std::ifstream file(TESTS_DIR "/corpus/tokens.json");
@@ -65,5 +65,5 @@ TEST(GoldenTokens, are_verified_whichever_key_signs_now) {
   }
 }
 
-}  // namespace
+}  // namespace golden_test
 }  // namespace steelyard::token

@@ -7,7 +7,7 @@
 #include "decide/token/base64url.hpp"
 
 namespace steelyard::token {
-namespace {
+namespace key_set_test {
 
 // RFC 8037 appendix A.1.
 constexpr std::string_view private_half = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
@@ -120,5 +120,5 @@ TEST(ToJwk, writes_what_is_read_as_the_same_key) {
   EXPECT_EQ(to_jwk(pair).find(private_half), std::string::npos);
 }
 
-}  // namespace
+}  // namespace key_set_test
 }  // namespace steelyard::token

@@ -5,7 +5,7 @@
 #include "decide/token/base64url.hpp"
 
 namespace steelyard::token {
-namespace {
+namespace key_test {
 
 const std::string secret(32, 's');
 
@@ -68,5 +68,5 @@ TEST(Key, has_enough_bytes_and_not_too_many) {
   }
 }
 
-}  // namespace
+}  // namespace key_test
 }  // namespace steelyard::token

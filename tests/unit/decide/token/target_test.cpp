@@ -5,7 +5,7 @@
 #include "decide/token/base64url.hpp"
 
 namespace steelyard::token {
-namespace {
+namespace target_test {
 
 constexpr std::string_view name = "steelyard_token";
 
@@ -87,5 +87,5 @@ TEST(HashOf, is_sha_256_of_the_bytes_as_they_are) {
   }
 }
 
-}  // namespace
+}  // namespace target_test
 }  // namespace steelyard::token

@@ -8,7 +8,7 @@
 #include "decide/token/target.hpp"
 
 namespace steelyard::token {
-namespace {
+namespace token_test {
 
 constexpr std::string_view target = "/files/a.bin?part=2";
 const std::string bytes(32, 's');
@@ -260,5 +260,5 @@ TEST(Split, shows_the_parts_of_a_token_whoever_signed_it) {
   EXPECT_EQ(parts.signed_text, token.substr(0, token.rfind('.')));
 }
 
-}  // namespace
+}  // namespace token_test
 }  // namespace steelyard::token

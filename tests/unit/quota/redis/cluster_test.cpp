@@ -9,7 +9,7 @@
 #include "support/redis_server.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace cluster_test {
 
 using testing::in_words;
 using testing::patient_options;
@@ -123,5 +123,5 @@ TEST_F(RedisCluster, a_node_that_goes_takes_its_keys_along_and_nobody_elses) {
   });
 }
 
-}  // namespace
+}  // namespace cluster_test
 }  // namespace steelyard::quota

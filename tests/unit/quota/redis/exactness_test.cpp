@@ -10,7 +10,7 @@
 #include "support/redis_server.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace exactness_test {
 
 using limit::Kind;
 using limit::Rule;
@@ -69,5 +69,5 @@ TEST_P(RedisExactness, with_leases_they_are_given_exactly_the_limit_together_wit
 
 INSTANTIATE_TEST_SUITE_P(Kinds, RedisExactness, ::testing::Values(Kind::fixed_window, Kind::sliding_window, Kind::token_bucket));
 
-}  // namespace
+}  // namespace exactness_test
 }  // namespace steelyard::quota

@@ -10,7 +10,7 @@
 #include "quota/redis/store.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace node_test {
 
 using testing::FakeRedis;
 using testing::five_a_minute;
@@ -383,5 +383,5 @@ TEST_F(RedisNodeTest, what_does_not_fit_into_the_socket_is_sent_when_it_does) {
   });
 }
 
-}  // namespace
+}  // namespace node_test
 }  // namespace steelyard::quota

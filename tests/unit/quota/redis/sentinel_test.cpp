@@ -10,7 +10,7 @@
 #include "support/redis_server.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace sentinel_test {
 
 using testing::FakeRedis;
 using testing::five_a_minute;
@@ -163,5 +163,5 @@ TEST_F(ScriptedSentinel, is_asked_again_when_who_it_named_takes_no_writes) {
   });
 }
 
-}  // namespace
+}  // namespace sentinel_test
 }  // namespace steelyard::quota

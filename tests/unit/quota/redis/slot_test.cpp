@@ -7,7 +7,7 @@
 #include "wire/resp/reply_reader.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace slot_test {
 
 // Of the specification: CRC16 of "123456789" is 0x31C3; CLUSTER KEYSLOT of a real Redis said the others.
 TEST(Slot, is_that_of_redis) {
@@ -53,5 +53,5 @@ TEST(SlotTable, that_makes_no_sense_is_refused) {
   EXPECT_TRUE(read("*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n$4\r\nhost\r\n:1\r\n").error().contains("'host'"));
 }
 
-}  // namespace
+}  // namespace slot_test
 }  // namespace steelyard::quota

@@ -11,7 +11,7 @@
 #include "support/redis_server.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace store_test {
 
 using limit::Kind;
 using limit::Rule;
@@ -273,5 +273,5 @@ TEST_F(RedisStoreTest, a_rule_that_has_changed_goes_on_from_what_was_taken) {
   }
 }
 
-}  // namespace
+}  // namespace store_test
 }  // namespace steelyard::quota

@@ -8,7 +8,7 @@
 #include "support/redis_server.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace tls_test {
 
 using testing::five_a_minute;
 using testing::in_words;
@@ -74,5 +74,5 @@ TEST_F(RedisTls, a_redis_without_tls_is_not_asked) {
   EXPECT_EQ(first_answer({.ca_file = certificates.ca_file()}), "failed");
 }
 
-}  // namespace
+}  // namespace tls_test
 }  // namespace steelyard::quota

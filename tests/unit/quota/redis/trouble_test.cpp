@@ -9,7 +9,7 @@
 #include "support/redis_server.hpp"
 
 namespace steelyard::quota {
-namespace {
+namespace trouble_test {
 
 using testing::five_a_minute;
 using testing::in_words;
@@ -218,5 +218,5 @@ TEST_F(RedisLoginTest, another_database_is_selected) {
 }
 TEST_F(RedisLoginTest, a_database_that_is_not_there_is_a_failure) { EXPECT_EQ(first_answer(RedisServer(), {}, 1000), "failed"); }
 
-}  // namespace
+}  // namespace trouble_test
 }  // namespace steelyard::quota

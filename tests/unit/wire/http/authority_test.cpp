@@ -6,7 +6,7 @@
 #include <string>
 
 namespace steelyard::http {
-namespace {
+namespace authority_test {
 
 TEST(Authority, takes_names_and_addresses) {
   for (const std::string_view text : {"a", "a.test", "A.Test.", "a.test:", "a.test:0", "a.test:65535", "127.0.0.1:80", "[::1]", "[::1]:443",
@@ -33,5 +33,5 @@ TEST(Authority, demands_a_port_of_connect) {
   for (const std::string_view text : {"a", "a:", "a:b", ":443", "[::1]"}) EXPECT_FALSE(is_authority_with_port(text)) << text;
 }
 
-}  // namespace
+}  // namespace authority_test
 }  // namespace steelyard::http

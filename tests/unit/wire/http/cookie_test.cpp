@@ -6,7 +6,7 @@
 #include <string>
 
 namespace steelyard::http {
-namespace {
+namespace cookie_test {
 
 Fields with(std::initializer_list<std::string_view> cookies) {
   Fields fields;
@@ -49,5 +49,5 @@ TEST(FindParameter, by_its_whole_name_among_others) {
   EXPECT_EQ(find_parameter("", "a"), std::nullopt);
 }
 
-}  // namespace
+}  // namespace cookie_test
 }  // namespace steelyard::http

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::http {
-namespace {
+namespace date_test {
 
 TEST(DateText, writes_the_example_of_the_rfc) {
   DateText date;
@@ -22,5 +22,5 @@ TEST(DateText, follows_the_time) {
   EXPECT_EQ(date.at(2'000'000), "Thu, 01 Jan 1970 00:00:02 GMT");
 }
 
-}  // namespace
+}  // namespace date_test
 }  // namespace steelyard::http

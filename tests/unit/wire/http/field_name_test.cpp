@@ -8,7 +8,7 @@
 #include <utility>
 
 namespace steelyard::http {
-namespace {
+namespace field_name_test {
 
 constexpr std::array<std::pair<std::string_view, FieldName>, 28> known = {{
     {"Accept", FieldName::accept},
@@ -75,5 +75,5 @@ TEST(FieldName, sees_through_underscores) {
   EXPECT_EQ(classify("Content_Length"), FieldName::other);
 }
 
-}  // namespace
+}  // namespace field_name_test
 }  // namespace steelyard::http

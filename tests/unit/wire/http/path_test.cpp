@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace steelyard::http {
-namespace {
+namespace path_test {
 
 std::string normal(std::string_view path) {
   std::vector<char> out(path.size());
@@ -89,5 +89,5 @@ TEST(NormalizePath, refuses_what_is_no_path) {
     EXPECT_EQ(normal(path), "refused 400") << path;
 }
 
-}  // namespace
+}  // namespace path_test
 }  // namespace steelyard::http

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::http {
-namespace {
+namespace segment_test {
 
 TEST(Segment, leaves_unreserved_characters) { EXPECT_EQ(encode_segment("aZ09-._~"), "aZ09-._~"); }
 
@@ -14,5 +14,5 @@ TEST(Segment, encodes_addresses_and_bytes_beyond_ascii) {
   EXPECT_EQ(encode_segment("\xc3\xa9"), "%C3%A9");
 }
 
-}  // namespace
+}  // namespace segment_test
 }  // namespace steelyard::http

@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace steelyard::http1 {
-namespace {
+namespace chunked_decoder_test {
 
 struct Decoded {
   std::string payload;
@@ -180,5 +180,5 @@ TEST(ChunkedDecoder, bounds_the_trailer_section) {
   EXPECT_EQ(decode(fields + "X: y\r\n\r\n").status, 431);
 }
 
-}  // namespace
+}  // namespace chunked_decoder_test
 }  // namespace steelyard::http1

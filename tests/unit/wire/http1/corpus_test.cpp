@@ -11,7 +11,7 @@
 #include "wire/http1/chunked_decoder.hpp"
 
 namespace steelyard::http1 {
-namespace {
+namespace corpus_test {
 
 using nlohmann::json;
 
@@ -189,5 +189,5 @@ TEST(Corpus, responses_come_out_as_strictly_as_expected) {
   }
 }
 
-}  // namespace
+}  // namespace corpus_test
 }  // namespace steelyard::http1

@@ -6,7 +6,7 @@
 #include "replay.hpp"
 
 namespace steelyard::http1 {
-namespace {
+namespace framing_test {
 
 using http::BodyKind;
 using http::Method;
@@ -222,5 +222,5 @@ TEST(FrameResponse, switches_protocols_only_when_101_names_one) {
 
 TEST(FrameResponse, refuses_an_answer_to_connect) { EXPECT_EQ(ok_with("", Method::connect).status(), 400); }
 
-}  // namespace
+}  // namespace framing_test
 }  // namespace steelyard::http1

@@ -4,7 +4,7 @@
 #include "replay.hpp"
 
 namespace steelyard::http1 {
-namespace {
+namespace parse_request_test {
 
 using http::Method;
 using http::TargetForm;
@@ -259,5 +259,5 @@ TEST(ParseRequest, marks_fields_that_alias_known_names) {
   EXPECT_EQ(parsed.head->body.kind, http::BodyKind::none);
 }
 
-}  // namespace
+}  // namespace parse_request_test
 }  // namespace steelyard::http1

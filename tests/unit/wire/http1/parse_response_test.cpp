@@ -4,7 +4,7 @@
 #include "replay.hpp"
 
 namespace steelyard::http1 {
-namespace {
+namespace parse_response_test {
 
 TEST(ParseResponse, takes_a_plain_answer) {
   const auto parsed = response("HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\nX-A: caf\xc3\xa9\r\n\r\nabc");
@@ -74,5 +74,5 @@ TEST(ParseResponse, refuses_status_lines_and_heads_that_are_too_long) {
   EXPECT_EQ(ok_with(lines).status(), 431);
 }
 
-}  // namespace
+}  // namespace parse_response_test
 }  // namespace steelyard::http1

@@ -6,7 +6,7 @@
 #include <string>
 
 namespace steelyard::http1 {
-namespace {
+namespace response_collector_test {
 
 using Step = ResponseCollector::Step;
 
@@ -100,5 +100,5 @@ TEST(ResponseCollector, gives_a_long_body_in_parts) {
   EXPECT_EQ(collector.take_body(), "");
 }
 
-}  // namespace
+}  // namespace response_collector_test
 }  // namespace steelyard::http1

@@ -10,7 +10,7 @@
 #include "wire/json/replay.hpp"
 
 namespace steelyard::json {
-namespace {
+namespace canonical_test {
 
 std::string canonical(std::string_view text) {
   EXPECT_EQ(scan(text).consumed, text.size()) << text;
@@ -55,5 +55,5 @@ TEST(WriteString, escapes_a_text_that_has_no_escapes) {
   EXPECT_EQ(out, R"("")");
 }
 
-}  // namespace
+}  // namespace canonical_test
 }  // namespace steelyard::json

@@ -7,7 +7,7 @@
 #include "wire/json/string_text.hpp"
 
 namespace steelyard::json {
-namespace {
+namespace scanner_test {
 
 using namespace std::string_literals;
 
@@ -265,5 +265,5 @@ TEST(Unescape, takes_every_escape_off) {
   EXPECT_EQ(unescaped(R"(\uFFFF\uDBFF\uDFFF)"), ">\uffff\U0010ffff");
 }
 
-}  // namespace
+}  // namespace scanner_test
 }  // namespace steelyard::json

@@ -7,7 +7,7 @@
 #include "wire/json/scanner.hpp"
 
 namespace steelyard::packet {
-namespace {
+namespace message_test {
 
 std::expected<Message, const char*> parse(std::string_view text) {
   json::ObjectScanner scanner;
@@ -180,5 +180,5 @@ TEST(PacketMessage, reads_what_it_writes) {
   EXPECT_EQ(parsed<Data>(to_text(data, "")), data);
 }
 
-}  // namespace
+}  // namespace message_test
 }  // namespace steelyard::packet

@@ -5,7 +5,7 @@
 #include "wire/resp/reply_reader.hpp"
 
 namespace steelyard::resp {
-namespace {
+namespace command_test {
 
 TEST(Command, is_an_array_of_texts_with_their_lengths) { EXPECT_EQ(command({"GET", "key"}), "*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"); }
 
@@ -30,5 +30,5 @@ TEST(Command, bytes_of_an_argument_are_nothing_but_bytes) {
   }
 }
 
-}  // namespace
+}  // namespace command_test
 }  // namespace steelyard::resp

@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace steelyard::resp {
-namespace {
+namespace reply_reader_test {
 
 using Kind = Reply::Kind;
 
@@ -164,5 +164,5 @@ TEST(ReplyReader, arrays_nest_seven_deep_and_no_deeper) {
   EXPECT_NE(read({endless}).refused, "");
 }
 
-}  // namespace
+}  // namespace reply_reader_test
 }  // namespace steelyard::resp

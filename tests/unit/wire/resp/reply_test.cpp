@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace steelyard::resp {
-namespace {
+namespace reply_test {
 
 TEST(ErrorCode, is_the_first_word) {
   EXPECT_EQ(error_code("NOSCRIPT No matching script. Please use EVAL."), "NOSCRIPT");
@@ -45,5 +45,5 @@ TEST(Redirect, that_says_nothing_useful_is_none) {
   }
 }
 
-}  // namespace
+}  // namespace reply_test
 }  // namespace steelyard::resp
