@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <expected>
 #include <memory>
 #include <optional>
@@ -37,6 +38,8 @@ struct GuardArguments {
   bool status_pages = false;
   bool quiet = false;
   std::string skew = "5s";
+  std::string health{};  // a path of the application, or "tcp"; "": it is not looked at
+  std::string health_interval = "2s";
   std::string registrar{};  // URL of the gateway's admin API; "": registers nowhere
   std::string pool{};
   std::string token_file{};
@@ -48,6 +51,23 @@ struct GuardArguments {
 std::expected<SocketAddress, std::string> read_address(std::string_view option, const std::string& text) {
   if (const auto address = SocketAddress::parse(text)) return *address;
   return wrong(fmt::format("{} {}: write an IP address and port such as 127.0.0.1:3000", option, text));
+}
+
+std::expected<HealthOptions, std::string> read_health(const GuardArguments& arguments) {
+  const auto interval = config::parse_duration(arguments.health_interval);
+  if (!interval || *interval < 100ms) {
+    return wrong(fmt::format("--health-interval {}: write a duration such as 2s, at least 100ms", arguments.health_interval));
+  }
+  HealthOptions health{.interval = *interval, .fall = 2, .before_traffic = true};
+  if (arguments.health == "tcp") {
+    health.kind = CheckKind::tcp;
+  } else {
+    if (config::check_health_path(arguments.health)) {
+      return wrong(fmt::format("--health {}: write a path of the application such as /health, or tcp", arguments.health));
+    }
+    health.path = arguments.health;
+  }
+  return health;
 }
 
 std::expected<Options, std::string> read_options(const GuardArguments& arguments) {
@@ -69,6 +89,11 @@ std::expected<Options, std::string> read_options(const GuardArguments& arguments
   PoolOptions& pool = options.pools.emplace_back();
   pool.name = pool_name;
   pool.servers.push_back({.id = app->to_string(), .host = app->ip.to_string(), .port = app->port});
+  if (!arguments.health.empty()) {
+    auto health = read_health(arguments);
+    if (!health) return wrong(health.error());
+    pool.health = std::move(*health);
+  }
   RouteOptions& route = options.routes.emplace_back();
   route.name = "guarded";
   route.pool = pool_name;
@@ -137,9 +162,12 @@ int run(const GuardArguments& arguments) {
   Service& service = **opened;
   std::optional<backend::Announcer> announcer;
   if (announce) {
-    announcer.emplace(service.control_loop(), std::move(*announce), [&service] {
+    announcer.emplace(service.control_loop(), std::move(*announce), [&service, checked = !arguments.health.empty()] {
       const MetricsSnapshot metrics = service.metrics();
-      return backend::Work{static_cast<std::uint32_t>(std::max<std::int64_t>(metrics.guard_active, 0)), metrics.guard_admitted};
+      const auto application = service.view()->site->pools.front()->servers().front();
+      return backend::Work{.active = static_cast<std::uint32_t>(std::max<std::int64_t>(metrics.guard_active, 0)),
+                           .arrived = metrics.guard_admitted,
+                           .ready = !checked || application->takes_traffic()};
     });
     service.when_ready([&announcer] { announcer->start(); });
     // The gateway sends nobody here any more before this goes.
@@ -172,6 +200,9 @@ void add_guard(CLI::App& app, int& exit_code) {
   command->add_flag("--reusable", arguments->reusable, "A token is good until it expires, not for one request only");
   add("--skew", arguments->skew, "How far the gateway's clock may differ from this one's")->capture_default_str();
   add("--hops-max", arguments->guard.hops_max, "How often a client is sent back")->capture_default_str()->check(CLI::Range(1U, 16U));
+  add("--health", arguments->health,
+      "Path of the application that answers 200 while it is well, or tcp; while it is not, the gateway sends nobody here");
+  add("--health-interval", arguments->health_interval, "How often it is asked")->capture_default_str();
   command->add_flag("--status-pages", arguments->status_pages, "Answer /__health__, /__status__ and /__metrics__");
   command->add_flag("--quiet", arguments->quiet, "No access log");
   command->footer(

@@ -49,11 +49,30 @@ void Announcer::leave(std::function<void()> done) {
 
 Task<void> Announcer::stay() {
   while (staying_.cause() == Cause::none) {
+    if (!count_work_().ready) {
+      co_await be_absent();
+      continue;
+    }
     ApiRequest request = registered_ ? renewal() : announcement();
     const ApiAnswer answer = co_await ask(std::move(request));
     if (staying_.cause() != Cause::none) co_return;
     co_await wait(judge(answer));
   }
+}
+
+// Until it is ready again.
+Task<void> Announcer::be_absent() {
+  if (registered_) {
+    const ApiAnswer answer = co_await ask({http::Method::delete_, "DELETE", path_});
+    if (staying_.cause() != Cause::none) co_return;
+    registered_ = !answer.good() && answer.status != 404;
+    if (!registered_) {
+      log_message(LogLevel::warning, "left the pool {} at {}: the application is not well; back when it is", options_.pool,
+                  options_.place.to_string());
+    }
+  }
+  staying_.set_deadline(scheduler_.now() + report_interval);
+  co_await until_deadline();
 }
 
 // Until the next word is due, or there is something to tell.

@@ -1,6 +1,6 @@
 // A backend that announces itself to a proxy: registers in a pool under a lease, renews that as long as it runs, registers again where
-// the proxy has forgotten it, and leaves in the end. It never gives up, and says once what keeps it from it. One for each backend that
-// registers, owned by whoever runs it, on the loop's thread.
+// the proxy has forgotten it, is absent while it is not ready, and leaves in the end. It never gives up, and says once what keeps it from
+// it. One for each backend that registers, owned by whoever runs it, on the loop's thread.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,7 @@ struct AnnounceOptions {
 struct Work {
   std::uint32_t active = 0;   // exchanges under way
   std::uint64_t arrived = 0;  // at a guard: clients with a token, since it was started
+  bool ready = true;          // for more
   friend bool operator==(const Work&, const Work&) = default;
 };
 
@@ -49,6 +50,7 @@ class Announcer final : private Fiber::Owner {
 
  private:
   Task<void> stay();
+  Task<void> be_absent();
   Task<void> go();
   Task<ApiAnswer> ask(ApiRequest request);
   Task<void> wait(Duration pause);

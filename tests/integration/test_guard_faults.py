@@ -5,8 +5,11 @@ import contextlib
 import threading
 from urllib.parse import urlsplit
 
+import pytest
+
 from client import Client, Ended, request_bytes
-from fleet import Fleet, jwk, key_file, until
+from fleet import Fleet, follow, jwk, key_file, until
+from messages import reply
 from server import Server, answer_hello
 
 APART = (ConnectionError, Ended, TimeoutError)
@@ -180,6 +183,33 @@ def test_a_guard_that_is_killed_is_avoided_after_a_failed_check_long_before_its_
         crowd.wait_served(10)
         assert crowd.began_anew <= anew + len(crowd.threads)
         assert denied(fleet) == 0
+
+
+@pytest.mark.parametrize("check", ["/health", "tcp"])
+def test_a_guard_whose_application_is_not_well_is_absent_until_it_is(tmp_path, check):
+    """Nobody is sent where only the guard still answers. The other guard takes all meanwhile."""
+    with Server(answer_hello) as well, Server(answer_hello) as ill:
+        port = ill.port
+        with Fleet(tmp_path, {"a": well.port, "b": port}, "--health", check, "--health-interval", "100ms") as fleet:
+            ill.stop()
+            until(lambda: "b" not in fleet.api.servers(), "the guard says that its application is gone")
+            fleet.guards["b"].wait_line("the application is not well")
+            for _ in range(4):
+                answer, ports = follow(fleet.gateway_port, "/x")
+                assert (answer.status, ports[-1]) == (200, fleet.ports["a"])
+            with Server(answer_hello, port=port):
+                fleet.wait_registered("b")
+                assert {follow(fleet.gateway_port, "/x")[1][-1] for _ in range(4)} == {fleet.ports["a"], fleet.ports["b"]}
+
+
+def test_a_guard_is_not_announced_before_its_application_is_well(tmp_path):
+    async def ill_at_first(connection):
+        while request := await connection.request():
+            await connection.send(reply(503 if sum(each.target == "/health" for each in app.requests) < 3 else 200))
+
+    with Server(ill_at_first) as app, Fleet(tmp_path, {"a": app.port}, "--health", "/health", "--health-interval", "100ms") as fleet:
+        assert sum(request.target == "/health" for request in app.requests) >= 3, "the gateway was told of it only then"
+        assert follow(fleet.gateway_port, "/x")[0].status == 200
 
 
 def test_a_guard_that_starts_again_forgets_what_it_had_and_the_gateway_with_it(tmp_path):

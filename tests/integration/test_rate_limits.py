@@ -466,13 +466,13 @@ AT_ONCE = {"at-once": {"kind": "concurrent", "active_max": 2}}
 
 @contextlib.contextmanager
 def held(proxy, server, count):
-    """Clients whose requests a PoolServer holds."""
+    """Clients whose requests a PoolServer holds, in this order."""
     with contextlib.ExitStack() as stack:
         before = server.active
         clients = [stack.enter_context(proxy.client()) for _ in range(count)]
-        for client in clients:
+        for position, client in enumerate(clients, 1):
             client.send(request_bytes(target="/held"))
-        server.wait_active(before + count)
+            server.wait_active(before + position)
         yield clients
 
 
