@@ -11,7 +11,7 @@ namespace steelyard {
 namespace {
 
 // Changes that servers make themselves, leases and what is to be saved are looked at so often.
-constexpr Duration interval = 50ms;
+constexpr Duration look_again_interval = 50ms;
 // A start or a reload waits so long for names that nobody knows.
 constexpr Duration patience = 3s;
 
@@ -229,7 +229,7 @@ void Directory::save() {
 
 Task<void> Directory::run() {
   while (fiber_.cause() == Cause::none) {
-    fiber_.set_deadline(scheduler_.now() + interval);
+    fiber_.set_deadline(scheduler_.now() + look_again_interval);
     co_await until_deadline();
     if (fiber_.cause() != Cause::none) co_return;
     expire_leases();

@@ -225,6 +225,7 @@ std::string_view reason_phrase(int status) {
     case 410: return "Gone";
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
+    case 416: return "Range Not Satisfiable";
     case 417: return "Expectation Failed";
     case 418: return "I'm a teapot";
     case 422: return "Unprocessable Content";

@@ -59,7 +59,7 @@ const std::span<const Routes::Route> Routes::table = [] {
       {"/info", Match::exact, &Routes::info, nullptr, "the same in short: name, port, uptime, requests"},
       {"/health", Match::exact, &Routes::health, nullptr, "200, or 503 after /fail"},
       {"/fail", Match::exact, &Routes::toggle_health, nullptr, "turns /health over and answers as it does then"},
-      {"/bytes/", Match::below, nullptr, &Routes::send_bytes, "/bytes/N: N bytes; also 64k, 1m, 2g, up to 1t"},
+      {"/bytes/", Match::below, nullptr, &Routes::send_bytes, "/bytes/N: N bytes, or a range of them; also 64k, 1m, 2g, up to 1t"},
       {"/echo", Match::exact, nullptr, &Routes::echo, "the request as JSON; also /echo/anything; a body up to 1 MiB"},
       {"/echo/", Match::below, nullptr, &Routes::echo, ""},
       {"/delay/", Match::below, nullptr, &Routes::delay, "/delay/MS: answers after so many milliseconds, up to an hour"},

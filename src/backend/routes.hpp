@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "backend/answers.hpp"
+#include "backend/range.hpp"
 #include "net/address.hpp"
 #include "observe/metrics.hpp"
 #include "session/exchange.hpp"
@@ -54,6 +55,8 @@ class Routes final : public ExchangeHandler {
 
   // Work (work.cpp, echo_socket.cpp).
   Task<void> send_bytes(Exchange& exchange, std::string_view argument);
+  Task<void> send_part(Exchange& exchange, Range part, std::uint64_t size);
+  Task<void> send_pattern(Exchange& exchange, std::uint64_t position, std::uint64_t end);
   Task<void> delay(Exchange& exchange, std::string_view argument);
   Task<void> status(Exchange& exchange, std::string_view argument);
   Task<void> stream_events(Exchange& exchange, std::string_view argument);

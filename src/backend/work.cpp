@@ -6,6 +6,7 @@
 
 #include "backend/digest.hpp"
 #include "backend/pattern.hpp"
+#include "backend/range.hpp"
 #include "backend/routes.hpp"
 #include "base/ascii.hpp"
 #include "wire/utf8.hpp"
@@ -33,6 +34,17 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   const auto number = parse_unsigned<std::uint64_t>(text);
   if (!number || *number > size_max >> shift) return std::nullopt;
   return *number << shift;
+}
+
+// Of a body of so many bytes; nothing: all of it. What it was like before is not known here, so nobody can go on by If-Range.
+std::optional<Range> asked_part(Exchange& exchange, std::uint64_t size) {
+  if (exchange.method != http::Method::get) return std::nullopt;
+  std::optional<std::string_view> range;
+  for (const http::Field& field : exchange.head().fields.all()) {
+    if (equals_ignoring_case(field.name, "If-Range")) return std::nullopt;
+    if (equals_ignoring_case(field.name, "Range")) range = field.value;
+  }
+  return range ? parse_range(*range, size) : std::nullopt;
 }
 
 class Collect final : public BodySink {
@@ -66,23 +78,50 @@ Task<void> Routes::send_bytes(Exchange& exchange, std::string_view argument) {
     co_return;
   }
   if (!exchange.body.done()) exchange.keep_alive = false;
+  if (const auto part = asked_part(exchange, *count)) {
+    co_await send_part(exchange, *part, *count);
+    co_return;
+  }
   const std::uint64_t in_one = *count <= short_bytes_max && exchange.method != http::Method::head ? *count : 0;
   const std::span<char> pattern{pattern_.get() + pattern_front_bytes, pattern_bytes};
   // The head directly in front of the body, so that both leave in one send and nothing is made anew but the head.
   char memory[pattern_front_bytes];
   HeadBuilder head(memory);
-  answers_.write_head(head, exchange, {.type = "application/octet-stream", .length = *count});
+  answers_.write_head(head, exchange, {.type = "application/octet-stream", .length = *count, .fields = "Accept-Ranges: bytes\r\n"});
   const std::size_t head_bytes = head.view().copy(pattern.data() - head.view().size(), pattern_front_bytes);
   exchange.response_started = true;
   if (!exchange.response.send(std::span<const char>(pattern.data() - head_bytes, head_bytes + in_one))) exchange.broken_off = true;
   const bool flushed = co_await answers_.flush(exchange);
-  if (!flushed || exchange.method == http::Method::head) co_return;
-  for (std::uint64_t sent = in_one; sent < *count;) {
-    const std::size_t from = sent % pattern_bytes;
-    const auto piece = pattern.subspan(from, static_cast<std::size_t>(std::min<std::uint64_t>(pattern_bytes - from, *count - sent)));
+  if (flushed && exchange.method != http::Method::head) co_await send_pattern(exchange, in_one, *count);
+}
+
+Task<void> Routes::send_part(Exchange& exchange, Range part, std::uint64_t size) {
+  if (part.count == 0) {
+    const std::string fields = fmt::format("Content-Range: bytes */{}\r\n", size);
+    Answer answer = problem(416, fmt::format("there are {} bytes, and none of them is in the range that was asked for", size));
+    answer.fields = fields;
+    co_await answers_.send(exchange, answer);
+    co_return;
+  }
+  const std::uint64_t end = part.first + part.count;
+  const std::string fields = fmt::format("Accept-Ranges: bytes\r\nContent-Range: bytes {}-{}/{}\r\n", part.first, end - 1, size);
+  HeadBuilder head(answers_.scratch().head());
+  answers_.write_head(head, exchange, {.status = 206, .type = "application/octet-stream", .length = part.count, .fields = fields});
+  exchange.response_started = true;
+  if (!exchange.response.send(head.view())) exchange.broken_off = true;
+  const bool flushed = co_await answers_.flush(exchange);
+  if (flushed) co_await send_pattern(exchange, part.first, end);
+}
+
+// The bytes from `position` on, up to `end`.
+Task<void> Routes::send_pattern(Exchange& exchange, std::uint64_t position, std::uint64_t end) {
+  const std::span<const char> pattern{pattern_.get() + pattern_front_bytes, pattern_bytes};
+  while (position < end) {
+    const std::size_t from = position % pattern_bytes;
+    const auto piece = pattern.subspan(from, static_cast<std::size_t>(std::min<std::uint64_t>(pattern_bytes - from, end - position)));
     const bool taken = co_await answers_.send_all(exchange, piece);
     if (!taken) co_return;
-    sent += piece.size();
+    position += piece.size();
   }
 }
 

@@ -53,6 +53,24 @@ def test_it_sends_as_many_bytes_as_asked_for(client, size):
     assert answer.complete and answer.content.size == size
 
 
+@pytest.mark.parametrize("size", [1000, 1_000_000])
+def test_it_sends_the_range_that_is_asked_for(client, size):
+    """As a player or a download that goes on asks for it."""
+    whole = client.get(f"/bytes/{size}")
+    assert whole.value("accept-ranges") == "bytes"
+    middle = size // 2 + 7
+    for asked, first, last in ((f"{middle}-{middle + 99}", middle, middle + 99), (f"{middle}-", middle, size - 1),
+                               ("-5", size - 5, size - 1), (f"0-{size}", 0, size - 1)):
+        part = client.get(f"/bytes/{size}", Range=f"bytes={asked}")
+        assert (part.status, part.value("content-range")) == (206, f"bytes {first}-{last}/{size}")
+        assert part.body == whole.body[first:last + 1]
+    beyond = client.get(f"/bytes/{size}", Range=f"bytes={size}-")
+    assert (beyond.status, beyond.value("content-range")) == (416, f"bytes */{size}")
+    for fields in ({"Range": "bytes=0-1,4-5"}, {"Range": "bytes=0-1", "If-Range": '"x"'}):
+        assert client.request("GET", f"/bytes/{size}", fields).status == 200
+    assert client.request("HEAD", f"/bytes/{size}", {"Range": "bytes=0-1"}).status == 200
+
+
 def test_it_answers_after_a_delay(client):
     assert client.get("/delay/1").status == 200
 

@@ -22,6 +22,7 @@ TEXTS = (*CPP, ".py", ".sh", ".md", ".txt", ".yaml", ".yml", ".service")
 # Which fuzz target reads what these files parse. A parser reads bytes of a client, a server or a file.
 PARSERS = {
     "src/admin/json_body.hpp": "admin_body",
+    "src/backend/range.hpp": "range",
     "src/backend/websocket.hpp": "websocket",
     "src/config/document.hpp": "config_loader",
     "src/config/load.hpp": "config_loader",
