@@ -21,12 +21,15 @@
 #include "base/error.hpp"
 #include "config/spelling.hpp"
 #include "config/texts.hpp"
+#include "decide/token/token.hpp"
 #include "observe/message.hpp"
 
 namespace steelyard {
 namespace {
 
 constexpr const char* pool_name = "application";
+constexpr Duration skew_max = 5min;
+constexpr std::uint32_t token_room_bytes = token::token_bytes_max + 1024;  // with the names around it, and fields that the gateway adds
 
 struct GuardArguments {
   std::string listen{};
@@ -80,11 +83,20 @@ std::expected<Options, std::string> read_options(const GuardArguments& arguments
     return wrong("--listen and --app are the same: the application needs a port of its own, which only the guard reaches");
   const auto skew = config::parse_duration(arguments.skew);
   if (!skew) return wrong(fmt::format("--skew {} {}", arguments.skew, skew.error()));
-  if (const auto problem = config::check_server_id(arguments.guard.server)) return wrong("--id: " + *problem);
+  if (*skew > skew_max) return wrong(fmt::format("--skew {} is too long: up to 5m, for clocks that are not quite right", arguments.skew));
+  if (const auto problem = config::check_token_name(arguments.guard.token_name)) return wrong("--token-name " + *problem);
+  if (const auto problem = config::check_known_server_id(arguments.guard.server)) return wrong("--id: " + *problem);
   if (!arguments.guard.gateway.empty()) {
     if (const auto problem = config::check_public_url(arguments.guard.gateway)) return wrong("--gateway: " + *problem);
+    if (arguments.guard.gateway.ends_with("//" + listen->to_string())) {
+      return wrong(
+          fmt::format("--gateway {} is where this guard listens: clients without a token would go in a circle", arguments.guard.gateway));
+    }
   }
   options.listeners.push_back({.bind = *listen, .status_pages = arguments.status_pages});
+  // What the gateway took is not refused here because it has a token now.
+  options.http.head.request_line_bytes_max += token_room_bytes;
+  options.http.head.head_bytes_max += token_room_bytes;
   if (arguments.quiet) options.log.access = "off";
   PoolOptions& pool = options.pools.emplace_back();
   pool.name = pool_name;
@@ -132,11 +144,21 @@ std::expected<backend::AnnounceOptions, std::string> read_announcement(const Gua
   }
   announce.public_url = arguments.public_url;
   const auto lease = config::parse_duration(arguments.lease);
-  if (!lease || *lease < 100ms) return wrong(fmt::format("--lease {}: write a duration such as 10s, at least 100ms", arguments.lease));
+  if (!lease || *lease < 1s) return wrong(fmt::format("--lease {}: write a duration such as 10s, at least 1s", arguments.lease));
   announce.lease = *lease;
   announce.seed = random_seed();
   announce.run = fmt::format("{:016x}", random_seed());
   return announce;
+}
+
+// An option that says how to register, where nothing says to.
+std::optional<std::string> pointless_option(const GuardArguments& arguments) {
+  if (!arguments.registrar.empty()) return std::nullopt;
+  if (!arguments.pool.empty()) return "--pool";
+  if (!arguments.token_file.empty()) return "--token-file";
+  if (!arguments.public_url.empty()) return "--public-url";
+  if (!arguments.advertise.empty()) return "--advertise";
+  return std::nullopt;
 }
 
 int run(const GuardArguments& arguments) {
@@ -147,6 +169,9 @@ int run(const GuardArguments& arguments) {
   auto options = read_options(arguments);
   if (!options) return refuse(exit_usage, options.error());
   std::optional<backend::AnnounceOptions> announce;
+  if (const auto option = pointless_option(arguments)) {
+    return refuse(exit_usage, *option + " says how to register, but not where: add --register with the URL of the gateway's admin API");
+  }
   if (!arguments.registrar.empty()) {
     auto read = read_announcement(arguments);
     if (!read) return refuse(exit_usage, read.error());

@@ -30,14 +30,18 @@ ApiAnswer failed(const Error& error) {
 
 ApiAnswer read_answer(const ResponseCollector& collected) {
   ApiAnswer answer{.status = collected.status()};
-  if (answer.good()) return answer;
   const auto body = nlohmann::json::parse(collected.body(), nullptr, false);
+  // Whatever else is at that address may say 200 to anything.
+  const bool from_api = answer.status == 204 || (body.is_object() && (body.contains("id") || body.contains("lease")));
+  if (answer.good() && from_api) return answer;
   const auto error = body.is_object() ? body.find("error") : body.end();
   if (error != body.end() && error->is_object()) {
     answer.code = error->value("code", "");
     answer.message = error->value("message", "");
   }
   if (answer.message.empty()) answer.message = fmt::format("answered {}, which is not how the admin API answers", answer.status);
+  if (answer.status == 401) answer.message += " (--token-file)";
+  if (answer.good()) answer.status = 0;
   return answer;
 }
 

@@ -237,7 +237,7 @@ Section<GuardOptions> guard_table() {
   using Guard = GuardOptions;
   const Choice<TokenPlace> place{{{"query", TokenPlace::query}, {"cookie", TokenPlace::cookie}}};
   const Text name{"a name of up to 64 letters, digits and . _ -", check_token_name};
-  const NonEmpty<Text> id{{"a name of letters, digits and . _ - : [ ]", check_server_id}};
+  const NonEmpty<Text> id{{"a name of letters, digits and . _ - : [ ] @", check_known_server_id}};
   return {"a map with the keys of a guard",
           {
               required<Guard>("keys", SY_AT(.keys), Text{"a file's path", check_file_path},

@@ -48,6 +48,11 @@ std::optional<std::string> check_server_id(std::string_view text) {
   return check_characters(text, "._-:[]");  // the last three for the default, which is the address
 }
 
+std::optional<std::string> check_known_server_id(std::string_view text) {
+  if (auto wrong = check_length(text, 320)) return wrong;
+  return check_characters(text, "._-:[]@");
+}
+
 std::optional<std::string> check_route_name(std::string_view text) {
   if (auto wrong = check_length(text, 256)) return wrong;
   const bool printable = std::ranges::all_of(text, [](char c) { return is_printable(c) || c == ' '; });

@@ -14,6 +14,8 @@ bool is_token(std::string_view text);  // RFC 9110 §5.6.2
 
 std::optional<std::string> check_name(std::string_view text);  // of a pool or a label
 std::optional<std::string> check_server_id(std::string_view text);
+std::optional<std::string> check_known_server_id(
+    std::string_view text);  // that another proxy has, perhaps of a server by name: app@10.0.0.5
 std::optional<std::string> check_route_name(std::string_view text);
 std::optional<std::string> check_label_value(std::string_view text);
 std::optional<std::string> check_access_log(std::string_view text);

@@ -64,8 +64,8 @@ void write_cookies(HeadBuilder& out, const http::Field& field, std::string_view 
   if (!first) out.text("\r\n");
 }
 
-// Said to this proxy alone.
-bool ends_here(FieldName id) { return id == FieldName::x_steelyard_no_redirect; }
+// Said to whoever may redirect.
+bool ends_here(FieldName id, RouteMode mode) { return id == FieldName::x_steelyard_no_redirect && mode == RouteMode::automatic; }
 
 }  // namespace
 
@@ -80,11 +80,11 @@ void write_request_head(HeadBuilder& out, const OutgoingRequest& request) {
   out.text(" HTTP/1.1\r\n");
   write_host(out, request);
   const HeaderEdits& edits = request.route.request_headers;
-  const Trust trust = trust_in(request.forwarded, request.client);
+  const Trust trust = request.by_gateway ? Trust::yes : trust_in(request.forwarded, request.client);
   std::string_view own_cookie = request.cookie;
   for (const http::Field& field : head.fields.all()) {
-    if (field.hop_by_hop || written_anew(field.id) || ends_here(field.id) || drops(field, request.forwarded.style, trust) ||
-        edits.replace(field.name))
+    if (field.hop_by_hop || written_anew(field.id) || ends_here(field.id, request.route.mode) ||
+        drops(field, request.forwarded.style, trust) || edits.replace(field.name))
       continue;
     if (!request.without_cookie.empty() && field.id == FieldName::cookie) {
       write_cookies(out, field, request.without_cookie, std::exchange(own_cookie, {}));

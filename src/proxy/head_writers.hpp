@@ -28,6 +28,7 @@ struct OutgoingRequest {
   const std::string* query = nullptr;  // instead of the head's, with its '?'; "": none
   std::string_view without_cookie{};   // of that name, which ends here
   std::string_view cookie{};           // of our own, beside the client's: "name=value"
+  bool by_gateway = false;             // who has signed for it, and knows the client
 };
 void write_request_head(HeadBuilder& out, const OutgoingRequest& request);
 

@@ -18,6 +18,30 @@ constexpr std::string_view original_target = "X-Original-URI";
 constexpr std::string_view original_method = "X-Original-Method";
 constexpr std::string_view original_client = "X-Original-Client";
 
+// Nothing where there is none, or more than one.
+std::optional<std::string_view> sole_field(const http::RequestHead& head, std::string_view name) {
+  std::optional<std::string_view> value;
+  for (const http::Field& field : head.fields.all()) {
+    if (!equals_ignoring_case(field.name, name)) continue;
+    if (value) return std::nullopt;
+    value = field.value;
+  }
+  return value;
+}
+
+// What a browser asks about before it follows with more than a simple request, at the URL of that request (Fetch §4.8): such a preflight
+// has the request's token, and leaves it good for the request.
+std::optional<std::string_view> preflighted_method(const http::RequestHead& head) {
+  if (head.method_text != "OPTIONS" || !sole_field(head, "Origin")) return std::nullopt;
+  return sole_field(head, "Access-Control-Request-Method");
+}
+
+// What a browser's cookie may be wrong in by itself: it goes along with whatever else is asked of this host.
+bool is_left_behind(token::Reason reason) {
+  return reason == token::Reason::expired || reason == token::Reason::wrong_server || reason == token::Reason::wrong_method ||
+         reason == token::Reason::wrong_target;
+}
+
 // The token in a cookie. Of two the second is another's, or a trap: then it is none that can be right.
 std::optional<std::string_view> token_cookie(const http::RequestHead& head, std::string_view name) {
   std::size_t count = 0;
@@ -59,7 +83,7 @@ HttpProxy::Admission HttpProxy::examine(const Trip& trip, const Asked& asked) {
 
   const std::int64_t now_s = scheduler_.unix_us() / 1'000'000;
   const std::int64_t skew_s = options.skew / 1s;
-  const token::Expectation expected{
+  token::Expectation expected{
       .server = options.server,
       .method = asked.method,
       .target = options.bind_query ? std::string_view(bound) : token::path_of(bound),
@@ -67,11 +91,26 @@ HttpProxy::Admission HttpProxy::examine(const Trip& trip, const Asked& asked) {
       .now_s = now_s,
       .skew_s = skew_s,
   };
-  const auto claims = token::verify(*trip.site().keys_of(*trip.route), *shown, expected);
+  const token::KeySet& keys = *trip.site().keys_of(*trip.route);
+  auto claims = token::verify(keys, *shown, expected);
+  if (!claims && claims.error().reason == token::Reason::wrong_method && asked.preflighted) {
+    expected.method = *asked.preflighted;
+    claims = token::verify(keys, *shown, expected);
+    admission.preflight = claims.has_value();
+  }
+  if (!claims && options.token_in == TokenPlace::cookie && is_left_behind(claims.error().reason)) {
+    admission.reason = claims.error().sentence;
+    return admission;
+  }
   if (!claims) return denied(claims.error().sentence);
-  if (options.one_time && !asked.preflight) {
+  if (options.one_time && !admission.preflight) {
     const UsedTokens::Use use = trip.site().used_tokens->use(claims->id, claims->expires_s + skew_s, now_s);
-    if (use == UsedTokens::Use::again) return denied("the token has been used before, and each is good for one request");
+    constexpr const char* used = "the token has been used before, and each is good for one request";
+    if (use == UsedTokens::Use::again && options.token_in == TokenPlace::cookie) {
+      admission.reason = used;
+      return admission;
+    }
+    if (use == UsedTokens::Use::again) return denied(used);
     if (use == UsedTokens::Use::full) {
       metrics_.hit(Limit::used_tokens);
       return denied("too many tokens are in use to tell whether this one has been used before");
@@ -82,6 +121,14 @@ HttpProxy::Admission HttpProxy::examine(const Trip& trip, const Asked& asked) {
   return admission;
 }
 
+std::optional<std::string> HttpProxy::target_without_token(const Trip& trip) {
+  const GuardOptions& options = *trip.route->heads->guard;
+  if (options.token_in != TokenPlace::query) return std::nullopt;
+  auto carried = token::take_parameter(trip.exchange.target, options.token_name);
+  if (!carried) return std::string(token::path_of(trip.exchange.target));
+  return carried->value ? std::optional(std::move(carried->target)) : std::nullopt;
+}
+
 // Whether the request goes on; where not, it has been answered.
 Task<bool> HttpProxy::pass_guard(Trip& trip) {
   if (trip.exchange.path == verify_path) {
@@ -90,16 +137,16 @@ Task<bool> HttpProxy::pass_guard(Trip& trip) {
   }
   const GuardOptions& options = *trip.route->heads->guard;
   const http::RequestHead& head = trip.exchange.head();
-  const auto preflighted = preflighted_method(head);
   Asked asked{.target = target_of(head.path, head.has_query, head.query),
-              .method = preflighted.value_or(head.method_text),
+              .method = head.method_text,
               .token = {},
               .client = trip.exchange.client.ip,
-              .preflight = preflighted.has_value()};
+              .preflighted = preflighted_method(head)};
   if (options.token_in == TokenPlace::cookie) asked.token = token_cookie(head, options.token_name);
   const Admission admission = examine(trip, asked);
   if (admission.verdict == Admission::Verdict::admitted) {
-    if (!asked.preflight) count_arrival(trip, admission);
+    if (!admission.preflight) count_arrival(trip, admission);
+    trip.by_gateway = admission.carried;
     const std::size_t query = admission.target.find('?');
     if (admission.target != asked.target) {
       trip.query = std::make_unique<std::string>(query == std::string::npos ? "" : admission.target.substr(query));
@@ -113,7 +160,7 @@ Task<bool> HttpProxy::pass_guard(Trip& trip) {
   }
   metrics_.guard_absent.add();
   if (options.gateway.empty()) {
-    co_await answer(trip, {403, "there is no token: ask the gateway, which gives one"});
+    co_await answer(trip, {403, admission.reason});
   } else if (!head.upgrade.empty() || head.form == http::TargetForm::asterisk) {
     co_await answer(trip, {403, "there is no token, and this request cannot be sent back to the gateway for one"});
   } else if (admission.hops >= options.hops_max) {

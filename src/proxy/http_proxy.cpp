@@ -266,7 +266,8 @@ void HttpProxy::record(const Trip& trip) {
   record.client_port = exchange.client.port;
   record.method = exchange.method_text;
   record.host = exchange.authority;
-  record.target = exchange.target;
+  const std::optional<std::string> without_token = trip.route != nullptr && trip.route->guarded ? target_without_token(trip) : std::nullopt;
+  record.target = without_token ? std::string_view(*without_token) : exchange.target;
   record.protocol = exchange.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
   if (trip.route != nullptr) record.route = trip.route->name;
   if (trip.status_page) record.route = "status page";

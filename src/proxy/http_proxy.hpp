@@ -130,8 +130,9 @@ class HttpProxy final : public ExchangeHandler {
     std::uint16_t status = 0;
     Outcome outcome = Outcome::complete;
     bool status_page = false;
-    bool cut = false;      // by the deadline of a server that was to go
-    bool arrived = false;  // by a redirect, at the guard that this is
+    bool cut = false;         // by the deadline of a server that was to go
+    bool arrived = false;     // by a redirect, at the guard that this is
+    bool by_gateway = false;  // it has brought the request here
     const char* failure = nullptr;
     std::uint64_t response_bytes = 0;
     Duration queue_time{0};
@@ -176,16 +177,19 @@ class HttpProxy final : public ExchangeHandler {
     std::string_view method;
     std::optional<std::string_view> token;  // in a cookie
     IpAddress client;
-    bool preflight = false;  // of the request with that method
+    std::optional<std::string_view> preflighted{};  // it asks a browser's question about a request with that method
   };
   struct Admission {
     enum class Verdict : std::uint8_t { absent, admitted, denied };
     Verdict verdict = Verdict::absent;
-    std::string target{};     // without token and hops
-    unsigned hops = 0;        // how often it was sent back
-    bool carried = false;     // here by the gateway
-    const char* reason = "";  // why it is denied: a static sentence
+    std::string target{};                                                        // without token and hops
+    unsigned hops = 0;                                                           // how often it was sent back
+    bool carried = false;                                                        // here by the gateway
+    bool preflight = false;                                                      // by the token of the request that it asks about
+    const char* reason = "there is no token: ask the gateway, which gives one";  // why it is not admitted: a static sentence
   };
+  // As it may be told to people; nothing: as it was received.
+  [[nodiscard]] static std::optional<std::string> target_without_token(const Trip& trip);
   [[nodiscard]] Admission examine(const Trip& trip, const Asked& asked);
   Task<bool> pass_guard(Trip& trip);
   void count_arrival(Trip& trip, const Admission& admission);
@@ -201,6 +205,7 @@ class HttpProxy final : public ExchangeHandler {
 
   // What shows a guard that a request, carried or redirected, was sent to its server (http_token.cpp).
   enum class Sent : std::uint8_t { redirected, carried };
+  [[nodiscard]] std::shared_ptr<const token::KeySet> newest_keys(const Trip& trip) const;
   [[nodiscard]] std::string new_token(const Trip& trip, const TokenTarget& wanted, Sent sent);
   [[nodiscard]] static bool is_signed(const Trip& trip);
   [[nodiscard]] static std::optional<Answer> prepare_token(Trip& trip);

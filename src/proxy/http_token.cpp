@@ -1,5 +1,6 @@
 // The token by which a guard knows that its gateway has sent a request to its server: in the way there that a client is told, or with the
 // request itself, where the gateway carries it.
+#include <algorithm>
 #include <cstring>
 
 #include "decide/token/target.hpp"
@@ -19,11 +20,23 @@ std::optional<Network> bound_client(const ClientBinding& binding, const IpAddres
   return std::nullopt;
 }
 
+// What is carried is on its way already, and a guard remembers a token for as long as it is valid.
+constexpr Duration carried_lifetime_max = 10s;
+
 }  // namespace
+
+// The request may have waited since its route was found, and guards may have taken leave of the keys of that time.
+std::shared_ptr<const token::KeySet> HttpProxy::newest_keys(const Trip& trip) const {
+  const Site& site = views_.newest();
+  if (&site == &trip.site()) return site.shared_keys_of(*trip.route);
+  const auto same = std::ranges::find(site.routes, trip.route->name, &Site::Route::name);
+  const auto newer = same == site.routes.end() ? nullptr : site.shared_keys_of(*same);
+  return newer != nullptr && newer->signer() != nullptr ? newer : trip.site().shared_keys_of(*trip.route);
+}
 
 // "": it cannot be signed. Whom a guard sees with a carried request is the gateway, at an address that this one need not know.
 std::string HttpProxy::new_token(const Trip& trip, const TokenTarget& wanted, Sent sent) {
-  const token::KeySet* const keys = trip.site().keys_of(*trip.route);
+  const std::shared_ptr<const token::KeySet> keys = newest_keys(trip);
   if (keys == nullptr) return {};
   const RedirectOptions& options = trip.route->heads->redirect;
   const bool carried = sent == Sent::carried;
@@ -34,9 +47,8 @@ std::string HttpProxy::new_token(const Trip& trip, const TokenTarget& wanted, Se
                        .issued_s = scheduler_.unix_us() / 1'000'000,
                        .hops = wanted.hops,
                        .carried = carried};
-  // Where guards take a preflight for the request that it asks about.
-  if (carried) claims.method = preflighted_method(trip.exchange.head()).value_or(trip.exchange.method_text);
-  claims.expires_s = claims.issued_s + ceil<std::chrono::seconds>(options.lifetime).count();
+  const Duration lifetime = carried ? std::min(options.lifetime, carried_lifetime_max) : options.lifetime;
+  claims.expires_s = claims.issued_s + ceil<std::chrono::seconds>(lifetime).count();
   for (std::size_t i = 0; i < claims.id.size(); i += sizeof(std::uint64_t)) {
     const std::uint64_t bits = prng_.next();
     std::memcpy(claims.id.data() + i, &bits, sizeof bits);

@@ -100,6 +100,8 @@ Task<Result<void>> HttpProxy::try_server(Trip& trip, Freshness freshness) {
   if (to_server.sent_bytes() == 0 && error.side == Side::server && trip.replayable) {
     error.retry = trip.connection->reused() ? Retry::fresh_connection : Retry::any;
   }
+  // A server that is only told that nothing more comes would go on working for nobody.
+  if (error.kind == ErrorKind::cancelled || error.side == Side::client) trip.connection->stream().reset_on_close();
   trip.connection.reset();
   result = std::unexpected(error);
   report(trip, result);
@@ -155,7 +157,8 @@ Result<void> HttpProxy::build_request(Trip& trip) {
                            .expect = trip.demanded && trip.demanded->body_received ? Expect::met : Expect::passed_on,
                            .query = token ? &token->query : trip.query.get(),
                            .without_cookie = token_cookie(*trip.route),
-                           .cookie = token ? std::string_view(token->cookie) : ""});
+                           .cookie = token ? std::string_view(token->cookie) : "",
+                           .by_gateway = trip.by_gateway});
   if (out.overflowed()) return fail(ErrorKind::system);
   trip.request.release();
   const std::span<char> start = exchange.body_start;

@@ -1,5 +1,6 @@
 #include "proxy/redirect_target.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/ascii.hpp"
@@ -14,7 +15,9 @@ constexpr unsigned redirect_hops_max = 16;
 std::unexpected<Answer> refuse_target(int status, const char* reason) { return std::unexpected(Answer{status, reason}); }
 
 std::expected<unsigned, Answer> read_hops(std::string_view target) {
-  if (target.find(hops_name) == std::string_view::npos) return 0;
+  // Most have neither it nor what might be another spelling of it.
+  const std::string_view query = target.substr(std::min(target.find('?'), target.size()));
+  if (query.find(hops_name) == std::string_view::npos && query.find('%') == std::string_view::npos) return 0;
   const auto carried = token::take_parameter(target, hops_name);
   if (!carried) return refuse_target(400, carried.error().sentence);
   if (!carried->value) return 0;
@@ -43,21 +46,6 @@ std::expected<TokenTarget, Answer> read_token_target(std::string target, const R
   const auto hops = read_hops(target);
   if (!hops) return std::unexpected(hops.error());
   return TokenTarget{std::move(target), *hops};
-}
-
-std::optional<std::string_view> sole_field(const http::RequestHead& head, std::string_view name) {
-  std::optional<std::string_view> value;
-  for (const http::Field& field : head.fields.all()) {
-    if (!equals_ignoring_case(field.name, name)) continue;
-    if (value) return std::nullopt;
-    value = field.value;
-  }
-  return value;
-}
-
-std::optional<std::string_view> preflighted_method(const http::RequestHead& head) {
-  if (head.method_text != "OPTIONS" || !sole_field(head, "Origin")) return std::nullopt;
-  return sole_field(head, "Access-Control-Request-Method");
 }
 
 }  // namespace steelyard

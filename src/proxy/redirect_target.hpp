@@ -26,11 +26,4 @@ struct TokenTarget {
 // Of a request: its target, as target_of() has it, without a token that this client was given before. Hops are carried on.
 [[nodiscard]] std::expected<TokenTarget, Answer> read_token_target(std::string target, const RedirectOptions& options);
 
-// Nothing where there is none, or more than one.
-[[nodiscard]] std::optional<std::string_view> sole_field(const http::RequestHead& head, std::string_view name);
-
-// What a browser asks about before it follows with more than a simple request, at the URL of that request (Fetch §4.8): such a preflight
-// has the request's token, and leaves it good for the request.
-[[nodiscard]] std::optional<std::string_view> preflighted_method(const http::RequestHead& head);
-
 }  // namespace steelyard

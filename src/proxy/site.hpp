@@ -73,9 +73,10 @@ struct Site {
   void limit_listener(std::uint32_t listener, const std::vector<std::string>& names, const std::vector<std::string>& more);
   // What redirects are signed with and guards check by, by route; nullptr: nothing. Empty where no route has any.
   std::vector<std::shared_ptr<const token::KeySet>> keys_of_routes;
-  [[nodiscard]] const token::KeySet* keys_of(const Route& route) const {
-    return keys_of_routes.empty() ? nullptr : keys_of_routes[static_cast<std::size_t>(&route - routes.data())].get();
+  [[nodiscard]] std::shared_ptr<const token::KeySet> shared_keys_of(const Route& route) const {
+    return keys_of_routes.empty() ? nullptr : keys_of_routes[static_cast<std::size_t>(&route - routes.data())];
   }
+  [[nodiscard]] const token::KeySet* keys_of(const Route& route) const { return shared_keys_of(route).get(); }
   Router router;
   ForwardedOptions forwarded;
   struct PacketListener {

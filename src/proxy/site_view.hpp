@@ -58,6 +58,7 @@ class SiteViews {
 
   // What exchanges that begin from now on go by.
   void use(std::shared_ptr<const Site> site);
+  [[nodiscard]] const Site& newest() const { return *newest_->site; }
   // Its place among the workers.
   [[nodiscard]] std::uint32_t worker() const { return worker_; }
   // Ends what is said to stores of limits; to be called once no exchange is left, and the loop has to go on until it is true.

@@ -18,6 +18,10 @@ char32_t Characters::next() {
   rest_.remove_prefix(1);
   if (first < 0x80) return first;
   const std::size_t following = first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+  if (rest_.size() < following) [[unlikely]] {  // no UTF-8, which was asked for
+    rest_ = {};
+    return 0xfffd;
+  }
   char32_t character = first & (0x3fU >> following);
   for (std::size_t i = 0; i < following; ++i) character = character << 6U | (static_cast<unsigned char>(rest_[i]) & 0x3fU);
   rest_.remove_prefix(following);

@@ -55,5 +55,13 @@ TEST(WriteString, escapes_a_text_that_has_no_escapes) {
   EXPECT_EQ(out, R"("")");
 }
 
+TEST(WriteString, does_not_read_beyond_a_text_that_is_no_utf8) {
+  for (const std::string text : {"\xe9", "PUT\xe2\x82", "\xff", "a\xf0\x9f"}) {
+    std::string out;
+    write_string(std::string_view(text), out);
+    EXPECT_TRUE(out.ends_with("\\ufffd\"")) << out;
+  }
+}
+
 }  // namespace canonical_test
 }  // namespace steelyard::json
