@@ -1,5 +1,7 @@
 #include "admin/answer.hpp"
 
+#include "wire/http/status.hpp"
+
 #include <fmt/format.h>
 
 namespace steelyard::admin {
@@ -73,40 +75,10 @@ Answer answer_problems(std::string_view code, const Problems& problems) {
   return answer_json(422, {{"error", error}});
 }
 
-std::string_view reason_phrase(int status) {
-  switch (status) {
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 204: return "No Content";
-    case 304: return "Not Modified";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 412: return "Precondition Failed";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 415: return "Unsupported Media Type";
-    case 417: return "Expectation Failed";
-    case 421: return "Misdirected Request";
-    case 422: return "Unprocessable Content";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 503: return "Service Unavailable";
-    case 505: return "HTTP Version Not Supported";
-    default: return "";
-  }
-}
-
 void write_answer_head(HeadBuilder& out, Exchange& exchange, const Answer& answer, Coding coding, std::string_view date) {
   // What is left of the request's body would be taken for the next request.
   if (!exchange.body.done() || exchange.draining || coding == Coding::until_close) exchange.keep_alive = false;
-  out.text("HTTP/1.1 ").number(static_cast<std::uint64_t>(answer.status)).text(" ").text(reason_phrase(answer.status)).text("\r\n");
+  out.text("HTTP/1.1 ").number(static_cast<std::uint64_t>(answer.status)).text(" ").text(http::reason_phrase(answer.status)).text("\r\n");
   out.field("Date", date).field("Cache-Control", "no-store").field("X-Content-Type-Options", "nosniff").text(answer.fields);
   if (coding == Coding::chunked) {
     out.field("Content-Type", answer.type).field("Transfer-Encoding", "chunked");

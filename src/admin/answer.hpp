@@ -27,7 +27,6 @@ struct Answer {
 // All problems of a configuration, or of a request's body.
 [[nodiscard]] Answer answer_problems(std::string_view code, const Problems& problems);
 
-[[nodiscard]] std::string_view reason_phrase(int status);
 [[nodiscard]] std::string to_text(const Json& json);
 
 // How long the body is: known, or not, as of a stream of events.

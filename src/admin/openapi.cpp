@@ -6,6 +6,7 @@
 
 #include "admin/bodies.hpp"
 #include "admin/endpoints.hpp"
+#include "wire/http/status.hpp"
 
 namespace steelyard::admin {
 namespace {
@@ -79,11 +80,11 @@ Json operation_of(const Endpoint& endpoint) {
   Json& responses = operation["responses"] = Json::object();
   for (const int status : endpoint.answers) {
     if (status == 0) continue;
-    Json& response = responses[fmt::format("{}", status)] = {{"description", reason_phrase(status)}};
+    Json& response = responses[fmt::format("{}", status)] = {{"description", http::reason_phrase(status)}};
     if (const Json shown = good_content(endpoint, status); !shown.is_null()) response["content"] = shown;
   }
   for (const int status : refusals_of(endpoint)) {
-    responses[fmt::format("{}", status)] = {{"description", reason_phrase(status)},
+    responses[fmt::format("{}", status)] = {{"description", http::reason_phrase(status)},
                                             {"content", content("application/json", reference("Error"))}};
   }
   return operation;

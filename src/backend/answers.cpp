@@ -1,5 +1,7 @@
 #include "backend/answers.hpp"
 
+#include "wire/http/status.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,7 +40,7 @@ Answers::Answers(Scheduler& scheduler, Scratch& scratch, const TimeoutOptions& t
     : scheduler_(scheduler), scratch_(scratch), timeouts_(timeouts), own_fields_(fmt::format("X-Backend: {}\r\n", name)) {}
 
 void Answers::write_head(HeadBuilder& out, const Exchange& exchange, const AnswerHead& head) {
-  out.text("HTTP/1.1 ").number(static_cast<std::uint64_t>(head.status)).text(" ").text(reason_phrase(head.status)).text("\r\n");
+  out.text("HTTP/1.1 ").number(static_cast<std::uint64_t>(head.status)).text(" ").text(http::reason_phrase(head.status)).text("\r\n");
   out.text(own_fields_).field("Date", date_.at(scheduler_.unix_us())).text(head.fields);
   if (head.coding != BodyCoding::none && !head.type.empty()) out.field("Content-Type", head.type);
   if (head.coding == BodyCoding::length) out.text("Content-Length: ").number(head.length).text("\r\n");
@@ -195,51 +197,6 @@ Task<bool> Answers::discard_body(Exchange& exchange) {
 Answer problem(int status, std::string_view reason) {
   const nlohmann::json text(reason);
   return {.status = status, .body = "{\"error\":" + text.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "}\n"};
-}
-
-std::string_view reason_phrase(int status) {
-  switch (status) {
-    case 100: return "Continue";
-    case 101: return "Switching Protocols";
-    case 102: return "Processing";
-    case 103: return "Early Hints";
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 204: return "No Content";
-    case 205: return "Reset Content";
-    case 206: return "Partial Content";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 303: return "See Other";
-    case 304: return "Not Modified";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 410: return "Gone";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 416: return "Range Not Satisfiable";
-    case 417: return "Expectation Failed";
-    case 418: return "I'm a teapot";
-    case 422: return "Unprocessable Content";
-    case 426: return "Upgrade Required";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "";
-  }
 }
 
 }  // namespace steelyard::backend

@@ -27,7 +27,6 @@ struct Answer {
 
 // An answer that says what is wrong: {"error": …}.
 [[nodiscard]] Answer problem(int status, std::string_view reason);
-[[nodiscard]] std::string_view reason_phrase(int status);
 
 enum class BodyCoding : std::uint8_t { none, length, chunked, until_close };
 

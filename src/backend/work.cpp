@@ -9,6 +9,7 @@
 #include "backend/range.hpp"
 #include "backend/routes.hpp"
 #include "base/ascii.hpp"
+#include "wire/http/status.hpp"
 #include "wire/utf8.hpp"
 
 namespace steelyard::backend {
@@ -149,13 +150,13 @@ Task<void> Routes::status(Exchange& exchange, std::string_view argument) {
     answer = problem(400, "/status/N takes a status from 100 to 599, but not 101, which /ws answers with");
   } else if (*wanted < 200) {
     // An interim answer answers nothing; the final one follows. HTTP/1.0 knows none (RFC 9110 §15.2).
-    const std::string interim = fmt::format("HTTP/1.1 {} {}\r\n\r\n", *wanted, reason_phrase(*wanted));
+    const std::string interim = fmt::format("HTTP/1.1 {} {}\r\n\r\n", *wanted, http::reason_phrase(*wanted));
     if (exchange.version_minor > 0 && !exchange.response.send(std::string_view(interim))) exchange.broken_off = true;
     answer.body = fmt::format("{{\"interim\":{},\"status\":200}}\n", *wanted);
   } else {
     answer.status = *wanted;
     // 205 has a length, of 0 (RFC 9110 §15.3.6).
-    if (*wanted != 205) answer.body = fmt::format("{{\"status\":{},\"reason\":\"{}\"}}\n", *wanted, reason_phrase(*wanted));
+    if (*wanted != 205) answer.body = fmt::format("{{\"status\":{},\"reason\":\"{}\"}}\n", *wanted, http::reason_phrase(*wanted));
   }
   if (!exchange.broken_off) co_await answers_.send(exchange, answer);
 }

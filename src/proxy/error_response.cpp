@@ -1,5 +1,7 @@
 #include "proxy/error_response.hpp"
 
+#include "wire/http/status.hpp"
+
 namespace steelyard {
 namespace {
 
@@ -66,54 +68,26 @@ Answer answer_to(const Error& error) {
   return error.side == Side::client ? answer_to_client_failure(error.kind) : answer_to_server_failure(error.kind);
 }
 
-std::string_view status_text(int status) {
-  switch (status) {
-    case 200: return "OK";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 417: return "Expectation Failed";
-    case 421: return "Misdirected Request";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    case 508: return "Loop Detected";
-    default: return "Error";
-  }
-}
-
 std::size_t write_answer(HeadBuilder& out, const Answer& answer, const Exchange& exchange, std::string_view request_id,
                          std::string_view date, std::string_view fields) {
   char memory[1024];
   HeadBuilder body(memory);
   const auto status = static_cast<std::uint64_t>(answer.status);
   if (exchange.wants_json) {
-    body.text("{\"status\":").number(status).text(",\"error\":\"").text(status_text(answer.status)).text("\",\"message\":\"");
+    body.text("{\"status\":").number(status).text(",\"error\":\"").text(http::reason_phrase(answer.status)).text("\",\"message\":\"");
     write_json_text(body, answer.reason);
     body.text("\",\"request_id\":\"").text(request_id).text("\"}\n");
   } else {
     body.number(status)
         .text(" ")
-        .text(status_text(answer.status))
+        .text(http::reason_phrase(answer.status))
         .text(": ")
         .text(answer.reason)
         .text("\nrequest id: ")
         .text(request_id)
         .text("\n");
   }
-  out.text("HTTP/1.1 ").number(status).text(" ").text(status_text(answer.status)).text("\r\n");
+  out.text("HTTP/1.1 ").number(status).text(" ").text(http::reason_phrase(answer.status)).text("\r\n");
   out.field("Content-Type", exchange.wants_json ? "application/json" : "text/plain; charset=utf-8");
   out.text("Content-Length: ").number(body.view().size()).text("\r\n").field("Date", date).field("X-Request-Id", request_id);
   if (answer.status == 405) out.field("Allow", "GET, HEAD");
@@ -129,7 +103,7 @@ std::size_t write_answer(HeadBuilder& out, const Answer& answer, const Exchange&
 std::size_t write_over_limit(HeadBuilder& out, const OverLimit& refusal) {
   const std::string& body = refusal.limit.body;
   const bool json = body.starts_with('{') || body.starts_with('[');
-  out.text("HTTP/1.1 429 ").text(status_text(429)).text("\r\n");
+  out.text("HTTP/1.1 429 ").text(http::reason_phrase(429)).text("\r\n");
   out.text("Retry-After: ").number(refusal.retry_after_s).text("\r\n").text(refusal.fields);
   if (!body.empty()) out.field("Content-Type", json ? "application/json" : "text/plain; charset=utf-8");
   out.text("Content-Length: ").number(body.size()).text("\r\n").field("Date", refusal.date).field("X-Request-Id", refusal.request_id);

@@ -20,7 +20,6 @@ struct Answer {
 
 // What a client is told when a try at a server, or its own part, failed before an answer had begun.
 [[nodiscard]] Answer answer_to(const Error& error);
-[[nodiscard]] std::string_view status_text(int status);
 
 // Writes head and body of `answer`: plain text, or JSON where the client asks for it. HEAD gets the head alone. Returns the
 // bytes of the body.

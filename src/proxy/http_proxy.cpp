@@ -8,6 +8,7 @@
 #include "observe/message.hpp"
 #include "proxy/forwarded.hpp"
 #include "wire/http/path.hpp"
+#include "wire/http/status.hpp"
 
 namespace steelyard {
 namespace {
@@ -323,7 +324,7 @@ Task<void> HttpProxy::answer_status_page(Trip& trip) {
   if (!exchange.body.done() || exchange.draining) exchange.keep_alive = false;
   const Site::Page page = trip.site().status_page(exchange.path);
   HeadBuilder head(scratch_.head());
-  head.text("HTTP/1.1 ").number(static_cast<std::uint64_t>(page.status)).text(" ").text(status_text(page.status)).text("\r\n");
+  head.text("HTTP/1.1 ").number(static_cast<std::uint64_t>(page.status)).text(" ").text(http::reason_phrase(page.status)).text("\r\n");
   head.field("Content-Type", "application/json").field("Cache-Control", "no-store").field("Date", date());
   head.text("Content-Length: ").number(page.body.size()).text("\r\n");
   if (!exchange.keep_alive) head.field("Connection", "close");

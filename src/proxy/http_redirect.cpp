@@ -6,6 +6,7 @@
 #include "decide/token/target.hpp"
 #include "decide/token/token.hpp"
 #include "proxy/http_proxy.hpp"
+#include "wire/http/status.hpp"
 
 namespace steelyard {
 namespace {
@@ -41,7 +42,7 @@ std::string_view write_note(HeadBuilder& note, const Redirection& redirection) {
     note.text("{\"status\":").number(status).text(",\"message\":\"the server for this request is at the address in Location\"");
     note.text(",\"request_id\":\"").text(redirection.request_id).text("\"}\n");
   } else {
-    note.number(status).text(" ").text(status_text(redirection.options.status));
+    note.number(status).text(" ").text(http::reason_phrase(redirection.options.status));
     note.text(": the server for this request is at the address in Location\nrequest id: ").text(redirection.request_id).text("\n");
   }
   return note.view();
@@ -56,7 +57,7 @@ std::size_t write_redirect(HeadBuilder& out, const Redirection& redirection) {
   char memory[512];
   HeadBuilder note(memory);
   const std::string_view body = write_note(note, redirection);
-  out.text("HTTP/1.1 ").number(redirection.options.status).text(" ").text(status_text(redirection.options.status)).text("\r\n");
+  out.text("HTTP/1.1 ").number(redirection.options.status).text(" ").text(http::reason_phrase(redirection.options.status)).text("\r\n");
   out.text("Location: ").text(redirection.server).text(redirection.target).text("\r\n");
   own("Cache-Control", "no-store");
   own("Content-Type", exchange.wants_json ? "application/json" : "text/plain; charset=utf-8");
