@@ -78,8 +78,10 @@ run_asan() {
 
 # Those whose workers share pools, queues and logs.
 threaded_tests=(
-  tests/integration/test_{admin,balancing,choosing,failover,health,lifecycle,log,packets,policies,proxying,queue,reload,sessions}.py
-  tests/integration/test_takeover.py)
+  tests/integration/test_{admin,balancing,choosing,churn,failover,health,lifecycle,log,packets,policies,proxying,queue,reload,sessions}.py
+  tests/integration/test_{registration,takeover,takeover_admin,upgrade}.py
+  tests/integration/test_{redirect,redirect_choices,carried,carried_faults,carried_edges,guard,guard_faults}.py
+  tests/integration/test_{rate_limits,rate_limits_shown,redis_limits}.py)
 
 run_tsan() {
   need build test

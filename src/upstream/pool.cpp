@@ -169,7 +169,8 @@ void Pool::let_go_locked() {
     std::erase_if(deadlines_, [&](const Deadline& deadline) { return deadline.server == server; });
     if (server.use_count() != 1) return false;
     std::atomic_thread_fence(std::memory_order_acquire);
-    return server->load.active.load(std::memory_order_relaxed) == 0;
+    // After this nobody has written to it: whoever ended the last exchange did so before.
+    return server->load.active.load(std::memory_order_acquire) == 0;
   });
 }
 
