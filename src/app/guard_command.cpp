@@ -144,7 +144,7 @@ std::expected<backend::AnnounceOptions, std::string> read_announcement(const Gua
   }
   announce.public_url = arguments.public_url;
   const auto lease = config::parse_duration(arguments.lease);
-  if (!lease || *lease < 1s) return wrong(fmt::format("--lease {}: write a duration such as 10s, at least 1s", arguments.lease));
+  if (!lease || *lease < 100ms) return wrong(fmt::format("--lease {}: write a duration such as 10s, at least 100ms", arguments.lease));
   announce.lease = *lease;
   announce.seed = random_seed();
   announce.run = fmt::format("{:016x}", random_seed());

@@ -40,6 +40,17 @@ def unguarded(tmp_path, *scripts, pool=(), **route):
         yield stack.enter_context(Proxy(config)), *servers
 
 
+def breaking_once(asked):
+    """A script for several servers: the first request that any of them gets breaks its connection. All requests are kept in `asked`."""
+    async def script(connection):
+        while request := await connection.request():
+            asked.append(request)
+            if len(asked) == 1:
+                return connection.reset()
+            await connection.send(reply())
+    return script
+
+
 def claims(request, method="GET"):
     return verified(f"http://server{request.target}", method=method)
 
@@ -173,16 +184,7 @@ def test_a_try_on_a_fresh_connection_has_a_new_token(tmp_path):
 
 
 def test_a_body_is_sent_again_with_the_next_token(tmp_path):
-    asked = []
-
-    async def breaks_at_first(connection):
-        while request := await connection.request():
-            asked.append(request)
-            if len(asked) == 1:
-                return connection.reset()
-            await connection.send(reply())
-
-    with unguarded(tmp_path, *[breaks_at_first] * 2, repeat="any") as (gateway, a, b):
+    with unguarded(tmp_path, *[breaking_once([])] * 2, repeat="any") as (gateway, a, b):
         with gateway.client() as client:
             assert client.request("POST", "/x", body=b"body").status == 200
         assert [claims(server.requests[0], "POST")["aud"] for server in (a, b)] == ["a", "b"]

@@ -142,7 +142,7 @@ def test_who_does_not_want_a_redirect_says_so_through_another_proxy(tmp_path):
 @pytest.mark.parametrize("wrong", [["--token-name", ""], ["--token-name", "a b&c"], ["--token-name", "steelyard_hops"], ["--skew", "720h"],
                                    ["--pool", "app"], ["--token-file", "none"], ["--public-url", "https://a.test"],
                                    ["--advertise", "127.0.0.1:1"], ["--gateway", "http://LISTEN"],
-                                   ["--register", "http://127.0.0.1:1", "--pool", "app", "--lease", "200ms"]],
+                                   ["--register", "http://127.0.0.1:1", "--pool", "app", "--lease", "20ms"]],
                          ids=" ".join)
 def test_more_wrong_arguments_of_the_guard_are_told(tmp_path, wrong):
     # Its port is taken, so that it ends where it has nothing to say of its arguments, too.

@@ -11,7 +11,7 @@ from fleet import Fleet, follow, jwk, key_file, until
 from harness import DEADLINE_SECONDS, Proxy, configuration, run
 from messages import reply
 from server import Server, answer_hello
-from test_carried import NOTHING, SMALL, claims, guarded, unguarded
+from test_carried import NOTHING, SMALL, breaking_once, claims, guarded, unguarded
 from test_guard import guarding, mint, with_token
 from test_guard_faults import Crowd, denied
 
@@ -163,16 +163,9 @@ def test_who_waits_for_a_place_is_carried_or_sent_when_there_is_one(tmp_path):
 
 def test_a_body_that_names_its_policy_is_sent_again_with_the_next_token(tmp_path):
     asked = []
-
-    async def breaks_at_first(connection):
-        while request := await connection.request():
-            asked.append(request)
-            if len(asked) == 1:
-                return connection.reset()
-            await connection.send(reply())
-
+    script = breaking_once(asked)
     body = b'{"tier": "gold", "pad": "' + b"y" * 30_000 + b'"}'
-    with Server(breaks_at_first) as a, Server(breaks_at_first) as b:
+    with Server(script) as a, Server(script) as b:
         config = configuration(a, b, pool={"policy": {"label": "tier", "from": "json:tier"}})
         for described, name in zip(config["pools"]["app"]["servers"], "ab"):
             described.update(id=name, labels={"tier": "gold"})

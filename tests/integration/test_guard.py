@@ -1,6 +1,7 @@
 """The guard beside an application: what it lets through, what it refuses, whom it sends back, and what it tells the gateway. Tokens are
 minted by the tests, so that no code of ours says that they are right."""
 
+import concurrent.futures
 import contextlib
 import hashlib
 import hmac
@@ -416,6 +417,11 @@ def test_the_example_for_nginx_asks_the_guard(tmp_path):
             example.wait()
 
 
+def asked_once(port):
+    with Client(port) as client:
+        return client.request(target="/info", version="HTTP/1.0").status
+
+
 def test_the_demo_sends_clients_to_applications_and_guards_them():
     gateway, admin, guards, apps = (free_port() for _ in range(4))
     demo = Process(["demo", "redirect", "--port", str(gateway), "--admin-port", str(admin), "--guard-port", str(guards),
@@ -429,6 +435,9 @@ def test_the_demo_sends_clients_to_applications_and_guards_them():
             names.add(json.loads(answer.body)["name"])
         assert names == {"a", "b", "c"}
         assert follow(guards, "/info")[0].status == 200
+        # As ab asks, which does not follow: HTTP/1.0, a new connection each time, ten at once.
+        with concurrent.futures.ThreadPoolExecutor(10) as clients:
+            assert set(clients.map(lambda _: asked_once(gateway), range(1000))) == {307}
         demo.process.send_signal(signal.SIGTERM)
         assert demo.process.wait(DEADLINE_SECONDS) == 0
     finally:
