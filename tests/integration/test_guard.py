@@ -138,6 +138,18 @@ def test_what_is_no_token_never_reaches_the_application(tmp_path):
         assert guard.get(with_token("/a?b=c", token)).status == 200, "none of that has used the token up"
 
 
+@pytest.mark.parametrize("line, fields", [
+    ("http://other.test/b?b=c", "Host: other.test"), ("http://guard.test/a?b=d", "Host: other.test"), ("/b?b=c", "Host: a?b=c"),
+    ("/b?b=c", "Host: x\r\nX-Original-URI: /a?b=c"), ("/b?b=c", "Host: x\r\nHost: y"), ("/b?b=c", "Host: x\r\nX-Rewrite-URL: /a?b=c")])
+def test_no_host_or_form_of_the_target_lets_a_token_in_elsewhere(tmp_path, line, fields):
+    with guarding(tmp_path) as (guard, app):
+        with guard.client() as client:
+            client.send(f"GET {with_token(line, mint())} HTTP/1.1\r\n{fields}\r\n\r\n")
+            assert client.response().status in (400, 403)
+        assert app.requests == []
+        assert guard.get(with_token("/a?b=c", mint())).status == 200
+
+
 def test_a_preflight_goes_on_by_the_token_of_its_request_and_leaves_it_good(tmp_path):
     asks = {"Origin": "https://page.test", "Access-Control-Request-Method": "POST"}
     target = with_token("/a", mint("/a", mth="POST"))
