@@ -37,6 +37,7 @@ Options demo_options(const DemoOptions& demo) {
   options.listeners.push_back({.bind = {IpAddress::loopback(), demo.port}, .status_pages = true});
   PoolOptions pool;
   pool.name = "demo";
+  pool.algorithm = Algorithm::round_robin;  // what is easiest to see
   pool.health = HealthOptions{.interval = 1s, .timeout = 1s};
   for (int i = 0; i < server_count; ++i) {
     ServerOptions server;
@@ -50,7 +51,6 @@ Options demo_options(const DemoOptions& demo) {
   everything.name = "everything";
   everything.pool = "demo";
   if (demo.limited) {
-    options.pools.front().algorithm = Algorithm::round_robin;
     options.admin = AdminOptions{.bind = {IpAddress::loopback(), demo.admin_port}};
     everything.limits = {"per-client"};
     options.limits.push_back(per_client(demo));

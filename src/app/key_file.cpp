@@ -1,7 +1,5 @@
 #include "app/key_file.hpp"
 
-#include "base/error.hpp"
-
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -10,6 +8,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+
+#include "base/error.hpp"
 
 namespace steelyard {
 namespace {
@@ -43,7 +43,8 @@ int write_text(int descriptor, std::string_view text) {
 std::expected<token::KeySet, std::string> read_key_file(const std::string& path, std::string& warning) {
   // A pipe without a writer must not hold the start up.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (descriptor < 0) return wrong(fmt::format("cannot open the key file {}: {}", path, std::strerror(errno)));
+  if (descriptor < 0)
+    return wrong(fmt::format("cannot open the key file {}: {}; steelyard token keygen --out FILE makes one", path, std::strerror(errno)));
   struct stat status{};
   const bool known = ::fstat(descriptor, &status) == 0;
   const auto text = read_text(descriptor);
