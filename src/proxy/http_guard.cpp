@@ -203,7 +203,7 @@ Task<void> HttpProxy::verify(Trip& trip) {
     if (!trip.exchange.keep_alive) out.field("Connection", "close");
     out.end();
     trip.status = 204;
-    co_await send_head(trip, out.view());
+    co_await send_answer(trip, out.view());
   } else if (admission.verdict == Admission::Verdict::denied) {
     metrics_.guard_denied.add();
     co_await answer(trip, {403, admission.reason});
@@ -230,15 +230,7 @@ Task<void> HttpProxy::send_back(Trip& trip, const Admission& admission) {
   trip.status = 307;
   trip.outcome = Outcome::redirected;
   trip.failure = "there is no token: sent back to the gateway";
-  co_await send_head(trip, out.view());
-}
-
-Task<void> HttpProxy::send_head(Trip& trip, std::string_view head) {
-  Exchange& exchange = trip.exchange;
-  exchange.response_started = true;
-  auto sent = exchange.response.send(head);
-  if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
-  if (!sent) exchange.broken_off = true;
+  co_await send_answer(trip, out.view());
 }
 
 }  // namespace steelyard

@@ -108,10 +108,7 @@ Task<void> HttpProxy::refuse_over_limit(Trip& trip, const LimitGate& gate) {
   trip.status = 429;
   trip.outcome = Outcome::refused;
   trip.failure = "over a limit on requests";
-  exchange.response_started = true;
-  auto sent = exchange.response.send(out.view());
-  if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
-  if (!sent) exchange.broken_off = true;
+  co_await send_answer(trip, out.view());
 }
 
 }  // namespace steelyard

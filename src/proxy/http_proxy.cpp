@@ -309,10 +309,7 @@ Task<void> HttpProxy::answer(Trip& trip, Answer answer) {
   trip.status = static_cast<std::uint16_t>(answer.status);
   trip.outcome = Outcome::refused;
   trip.failure = answer.reason;
-  exchange.response_started = true;
-  auto sent = exchange.response.send(out.view());
-  if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
-  if (!sent) exchange.broken_off = true;
+  co_await send_answer(trip, out.view());
 }
 
 Task<void> HttpProxy::answer_status_page(Trip& trip) {
@@ -335,6 +332,16 @@ Task<void> HttpProxy::answer_status_page(Trip& trip) {
   exchange.response_started = true;
   auto sent = exchange.response.send(head.view());
   if (sent && exchange.method == http::Method::get) sent = exchange.response.send(std::string_view(page.body));
+  if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
+  if (!sent) exchange.broken_off = true;
+}
+
+// What was written here, head and body.
+Task<void> HttpProxy::send_answer(Trip& trip, std::string_view bytes) {
+  Exchange& exchange = trip.exchange;
+  exchange.response_started = true;
+  if (trip.limits) trip.limits->on_last_bytes();
+  auto sent = exchange.response.send(bytes);
   if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
   if (!sent) exchange.broken_off = true;
 }

@@ -162,6 +162,7 @@ class HttpProxy final : public ExchangeHandler {
   void record(const Trip& trip);
 
   Task<void> answer(Trip& trip, Answer answer);
+  Task<void> send_answer(Trip& trip, std::string_view bytes);
   Task<void> answer_status_page(Trip& trip);
 
   // How many requests may come (http_limit.cpp).
@@ -195,7 +196,6 @@ class HttpProxy final : public ExchangeHandler {
   void count_arrival(Trip& trip, const Admission& admission);
   Task<void> verify(Trip& trip);
   Task<void> send_back(Trip& trip, const Admission& admission);
-  Task<void> send_head(Trip& trip, std::string_view head);
 
   // The way to the server as the answer (http_redirect.cpp).
   [[nodiscard]] static bool is_redirected(const Trip& trip);

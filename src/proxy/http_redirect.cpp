@@ -153,6 +153,7 @@ Task<Result<void>> HttpProxy::send_redirect(Trip& trip, const TokenTarget& wante
   trip.session = trip.server().shared_from_this();
   trip.place.send_away(options.lifetime);
   exchange.response_started = true;
+  if (trip.limits) trip.limits->on_last_bytes();
   auto sent = exchange.response.send(out.view());
   if (sent && !exchange.response.empty()) sent = co_await flush(exchange.response, bounds(trip));
   co_return sent;

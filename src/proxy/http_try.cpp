@@ -286,6 +286,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
   trip.status = static_cast<std::uint16_t>(head.status);
   exchange.response_started = true;
   const std::span<const char> first = first_bytes(body, *piece, coding);
+  if (trip.limits && body.done()) trip.limits->on_last_bytes();
   auto sent = exchange.response.send(placed_before(out.view(), first));
   Pace* const pace = trip.limits && trip.limits->paces() ? trip.limits.get() : nullptr;
   if (sent && pace != nullptr && body.done()) pace->spend(first.size(), scheduler_.now());  // who comes next waits for it
@@ -294,6 +295,7 @@ Task<Result<void>> HttpProxy::pass_response(Trip& trip, std::span<char> after_he
     limits.body_bytes_max = unlimited;
     limits.pace = body.done() ? nullptr : pace;
     limits.sent_already = first.size();
+    limits.before_end = trip.limits.get();
     const Coding relayed = coding == ClientCoding::chunked ? Coding::chunked : Coding::plain;
     sent = co_await relay_body(body, exchange.response, relayed, {scratch_, pipes_}, limits, nullptr);
   }

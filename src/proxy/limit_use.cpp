@@ -4,8 +4,9 @@
 
 namespace steelyard {
 
-LimitUse::~LimitUse() {
+void LimitUse::on_last_bytes() {
   for (const Held& held : held_) held.limit->memory.table->give_back(held.limit->options.rule, held.hash, Instant{});
+  held_.clear();
 }
 
 // The bytes are on their way: all of them count at once, and the slowest limit says when there may be more.

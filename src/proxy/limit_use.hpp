@@ -13,18 +13,19 @@
 
 namespace steelyard {
 
-class LimitUse final : public PoolAllocated, public Pace {
+class LimitUse final : public PoolAllocated, public Pace, public BeforeEnd {
  public:
   LimitUse() = default;
   LimitUse(const LimitUse&) = delete;
   LimitUse& operator=(const LimitUse&) = delete;
-  // Ends what counts as under way.
-  ~LimitUse();
+  ~LimitUse() { on_last_bytes(); }
 
   void hold(const quota::Limit& limit, std::uint64_t hash) { held_.push_back({&limit, hash}); }
   void pace(const quota::Limit& limit, std::uint64_t hash, quota::LimitCounters& counters) { paced_.push_back({&limit, hash, &counters}); }
   [[nodiscard]] bool paces() const { return !paced_.empty(); }
   Duration spend(std::uint64_t bytes, Instant now) override;
+  // Ends what counts as under way.
+  void on_last_bytes() override;
 
   std::string fields;                        // of the answer, complete lines
   const quota::Limit* refused_by = nullptr;  // for the record

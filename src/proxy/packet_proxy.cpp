@@ -307,6 +307,7 @@ Task<void> PacketProxy::refuse(Trip& trip, int status, std::string reason) {
   json::write_string(trip.failure, text_);
   text_ += '}';
   trip.answer_bytes = text_.size();
+  if (trip.limits) trip.limits->on_last_bytes();
   auto sent = exchange.answer.send(std::string_view(text_));
   if (sent && !exchange.answer.empty()) {
     sent = co_await flush(exchange.answer, {trip.in_use.site().timeouts.body_idle, trip.total_deadline, unlimited});

@@ -124,6 +124,7 @@ Task<Result<void>> PacketProxy::pass_answer(Trip& trip, std::string_view object)
   trip.status = 200;
   trip.answer_bytes = text_.size();
   StreamWriter& answer = trip.exchange.answer;
+  if (trip.limits) trip.limits->on_last_bytes();
   auto sent = answer.send(std::string_view(text_));
   if (sent && !answer.empty()) sent = co_await flush(answer, {trip.in_use.site().timeouts.body_idle, trip.total_deadline, unlimited});
   co_return sent;

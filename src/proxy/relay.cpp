@@ -46,7 +46,7 @@ class BorrowedPipe {
 };
 
 // One step of a splice: fills the pipe or empties it. would_block with the side that must be waited for.
-Result<void> splice_step(BodyReader& from, StreamWriter& to, BorrowedPipe& pipe) {
+Result<void> splice_step(BodyReader& from, StreamWriter& to, BorrowedPipe& pipe, BeforeEnd* before_end) {
   constexpr unsigned flags = SPLICE_F_NONBLOCK | SPLICE_F_MOVE;
   if (pipe.held_bytes == 0) {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(from.length_left(), Pipes::pipe_bytes));
@@ -62,6 +62,7 @@ Result<void> splice_step(BodyReader& from, StreamWriter& to, BorrowedPipe& pipe)
     pipe.more_follows = pipe.held_bytes == wanted;
     from.skip(pipe.held_bytes);
   }
+  if (before_end != nullptr && from.done()) before_end->on_last_bytes();
   // More only where it is here already: otherwise the kernel would hold the last segment back for what may come much later.
   const unsigned more = pipe.more_follows && !from.done() ? SPLICE_F_MORE : 0;
   const ssize_t put = splice(pipe.ends().read_end, nullptr, to.stream().descriptor(), nullptr, pipe.held_bytes, flags | more);
@@ -82,7 +83,7 @@ Task<Result<void>> splice_body(BodyReader& from, StreamWriter& to, Pipes& pipes,
   std::uint64_t turn_bytes = 0;
   while (pipe.ends().open() && (!from.done() || pipe.held_bytes != 0)) {
     const std::uint64_t before = to.sent_bytes();
-    const auto step = splice_step(from, to, pipe);
+    const auto step = splice_step(from, to, pipe, bounds.before_end);
     const std::uint64_t sent_bytes = to.sent_bytes() - before;
     turn_bytes += sent_bytes;
     if (!step && step.error().kind != ErrorKind::would_block) co_return step;
@@ -171,6 +172,7 @@ Task<Result<void>> relay_body(BodyReader& from, StreamWriter& to, Coding coding,
         bytes = encode_chunk(payload, from.done() ? Last::yes : Last::no, from.trailers());
       }
       const std::size_t size = bytes.size();
+      if (bounds.before_end != nullptr && from.done()) bounds.before_end->on_last_bytes();
       const auto sent = to.send(bytes);
       if (!sent) co_return sent;
       if (bounds.pace != nullptr) {

@@ -52,12 +52,22 @@ class Pace {
   ~Pace() = default;
 };
 
+// Told just before the last bytes of a body are sent: what is done after them, their receiver's next request may overtake.
+class BeforeEnd {
+ public:
+  virtual void on_last_bytes() = 0;
+
+ protected:
+  ~BeforeEnd() = default;
+};
+
 struct RelayBounds {
   Duration idle_timeout;   // without a byte moving
   Instant total_deadline;  // of the exchange
   std::uint64_t body_bytes_max;
   Pace* pace = nullptr;            // as fast as both sides are
   std::uint64_t sent_already = 0;  // that count for the pace: what went with the head
+  BeforeEnd* before_end = nullptr;
 };
 
 // What a worker's relays share.

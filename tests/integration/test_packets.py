@@ -618,3 +618,10 @@ def test_a_pool_s_limit_on_packets_by_client_ends_the_connection():
         with connect(proxy.port) as sock:
             sock.sendall(written(packet(2, "111")))
             assert rest(sock) == b""
+
+
+def test_packets_one_after_the_other_are_never_too_many():
+    limits = {"at-once": {"kind": "concurrent", "active_max": 1}}
+    with Proxy(configuration(workers=2, pool={"limits": "at-once"}, limits=limits)) as proxy, sole_server(proxy.port):
+        for number in range(200):
+            assert exchange(proxy.port, packet(number, "111")) == [written(ack("100", packet(number, "111")))]

@@ -500,10 +500,30 @@ def test_only_so_many_are_under_way_at_once():
         assert second.response().status == 200
 
 
-def test_one_after_the_other_is_never_too_many():
-    with limited({"a": {"kind": "concurrent", "active_max": 1}}, workers=2) as (_, proxy):
+async def in_pieces(connection):
+    await connection.request()
+    await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    await connection.send(b"0\r\n\r\n")
+
+
+async def much(connection):
+    await connection.request()
+    await connection.send(reply(200, b"x" * 600_000))
+
+
+@pytest.mark.parametrize("script", [None, in_pieces, much], ids=["whole", "in pieces", "much"])
+def test_one_after_the_other_is_never_too_many(script):
+    with limited({"a": {"kind": "concurrent", "active_max": 1}}, script, workers=2) as (_, proxy):
         assert statuses(proxy, 100) == [200] * 100
-        assert [proxy.get().status for _ in range(100)] == [200] * 100
+        assert [proxy.get().status for _ in range(300)] == [200] * 300, "the place is free before the answer is complete"
+
+
+@pytest.mark.parametrize("route, status", [({"match": {"path": "/other"}, "pool": "app"}, 404),
+                                           ({"match": {}, "pool": "app", "mode": "redirect"}, 307)], ids=["refused", "redirected"])
+def test_one_after_the_other_is_never_too_many_where_no_server_answers(route, status):
+    limits = {"a": {"kind": "concurrent", "active_max": 1}}
+    with limited(limits, listener=["a"], routes=[route], workers=2) as (_, proxy):
+        assert [proxy.get().status for _ in range(300)] == [status] * 300
 
 
 def test_the_place_of_a_client_that_goes_away_is_free_again():

@@ -33,6 +33,17 @@ Task<void> relay(BodyReader& from, StreamWriter& to, Coding coding, RelayTools t
   into = co_await relay_body(from, to, coding, tools, bounds, client);
 }
 
+// What had been sent when it was told that the last bytes come.
+class EndNoted final : public BeforeEnd {
+ public:
+  explicit EndNoted(StreamWriter& writer) : writer_(writer) {}
+  void on_last_bytes() override { sent_bytes = writer_.sent_bytes(); }
+  std::optional<std::uint64_t> sent_bytes;
+
+ private:
+  StreamWriter& writer_;
+};
+
 struct RelayTest : ::testing::Test {
   Scheduler scheduler{at_ms(0)};
   Line line{scheduler};
@@ -89,6 +100,24 @@ TEST_F(RelayTest, chunks_are_taken_apart_and_made_anew_with_their_trailers) {
   turn(scheduler);
   EXPECT_EQ(sent(), "3\r\nabc\r\n0\r\nX-Sum: 9\r\n\r\n");
   EXPECT_TRUE(end && *end);
+}
+
+TEST_F(RelayTest, the_last_bytes_are_announced_before_they_are_sent) {
+  for (const Coding coding : {Coding::plain, Coding::chunked}) {
+    BodyReader body(from, {coding == Coding::plain ? BodyKind::length : BodyKind::chunked, 10}, Side::server);
+    EndNoted noted(writer);
+    bounds.before_end = &noted;
+    end.reset();
+    start(body, coding);
+    from.feed(coding == Coding::plain ? "01234" : "5\r\n01234\r\n");
+    turn(scheduler);
+    EXPECT_FALSE(noted.sent_bytes);
+    const std::uint64_t before = writer.sent_bytes();
+    from.feed(coding == Coding::plain ? "56789" : "0\r\n\r\n");
+    turn(scheduler);
+    EXPECT_TRUE(end && *end);
+    EXPECT_EQ(noted.sent_bytes, before);
+  }
 }
 
 TEST_F(RelayTest, control_bytes_of_the_coding_alone_end_no_body) {
@@ -312,6 +341,27 @@ TEST_F(SpliceTest, a_long_body_arrives_byte_for_byte_and_leaves_the_pipe_for_the
     char nothing = 0;
     EXPECT_EQ(read(kept.read_end, &nothing, 1), -1) << "bytes of an exchange were left in a pipe";
     Pipes::close_both(kept);
+  });
+}
+
+TEST_F(SpliceTest, the_last_bytes_are_announced_before_they_are_sent) {
+  run([this]() -> Task<void> {
+    constexpr std::size_t length = 6'000'000;
+    co_await connect(source_far, source);
+    co_await connect(target, target_far);
+    BodyReader body(*source, {BodyKind::length, length}, Side::server);
+    StreamWriter writer(*target, Side::client);
+    EndNoted noted(writer);
+    bounds.before_end = &noted;
+    std::size_t total = 0;
+    Child feeding(loop.scheduler());
+    Child collecting(loop.scheduler());
+    feeding.start(feed(*source_far, length));
+    collecting.start(collect(*target_far, length, total));
+    EXPECT_TRUE(co_await relay_body(body, writer, Coding::plain, {scratch, pipes}, bounds, nullptr));
+    co_await feeding.join();
+    co_await collecting.join();
+    EXPECT_TRUE(noted.sent_bytes && *noted.sent_bytes < length && *noted.sent_bytes + Pipes::pipe_bytes >= length);
   });
 }
 
