@@ -208,10 +208,11 @@ void Directory::go_on_if_known() {
 
 void Directory::expire_leases() {
   if (scheduler_.now() < registry_.next_expiry()) return;
-  for (const Registry::Expired& expired : registry_.expire(moment(), listener_.is_gone)) {
-    listener_.on_expired(expired);
-    changed_.insert(expired.pool);
-  }
+  const auto expired = registry_.expire(moment(), listener_.is_gone);
+  for (const Registry::Expired& each : expired) changed_.insert(each.pool);
+  // Nobody is told that a server is gone before it is.
+  tell_changes();
+  for (const Registry::Expired& each : expired) listener_.on_expired(each);
 }
 
 // A failure is told once, and tried again as long as it lasts.
