@@ -24,8 +24,7 @@ std::string with_number(std::string text, std::size_t number) {
 
 std::string request(const LoadOptions& options, std::size_t number) {
   return "GET " + with_number(options.path, number) + " HTTP/1.1\r\nHost: " + with_number(options.host, number) +
-         "\r\nUser-Agent: bench\r\nAccept: */*\r\n" +
-         (options.kind == Connections::closed_by_proxy ? "Connection: close\r\n\r\n" : "\r\n");
+         "\r\nUser-Agent: bench\r\nAccept: */*\r\n" + (options.kind == Connections::closed_by_proxy ? "Connection: close\r\n\r\n" : "\r\n");
 }
 
 }  // namespace

@@ -53,15 +53,15 @@ struct Connection {
   Role role = Role::unused;
   std::uint16_t life = 0;
   int peer = -1;
-  bool unread = false;        // an edge was seen while the other side could not take more: nobody will tell us again
-  bool blocked = false;       // client: a write was short, so EPOLLOUT is worth something
-  bool in_response = false;   // server: the head has gone by and `left` counts
-  bool ends = false;          // client: asked for close, so that we close after the response
-  std::uint64_t left = 0;     // server: bytes of the body still to receive
+  bool unread = false;       // an edge was seen while the other side could not take more: nobody will tell us again
+  bool blocked = false;      // client: a write was short, so EPOLLOUT is worth something
+  bool in_response = false;  // server: the head has gone by and `left` counts
+  bool ends = false;         // client: asked for close, so that we close after the response
+  std::uint64_t left = 0;    // server: bytes of the body still to receive
   // Client: what a short write left over. Freed as soon as it is sent, so that the next one gets memory that is still warm.
   std::unique_ptr<char[]> tail;
   std::string_view unsent;
-  Pipe pipe;                  // server: only while a large body passes
+  Pipe pipe;  // server: only while a large body passes
 };
 
 class Relay {

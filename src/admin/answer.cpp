@@ -1,8 +1,8 @@
 #include "admin/answer.hpp"
 
-#include "wire/http/status.hpp"
-
 #include <fmt/format.h>
+
+#include "wire/http/status.hpp"
 
 namespace steelyard::admin {
 namespace {

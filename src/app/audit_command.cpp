@@ -118,14 +118,14 @@ void print_text(const Audit::Findings& findings) {
 
 void print_findings_json(const Audit::Findings& findings, const std::vector<std::string>& problems) {
   nlohmann::ordered_json page{{"exchanges", findings.exchanges},
-            {"served", findings.served},
-            {"with_policy", findings.with_policy},
-            {"violations", findings.violations},
-            {"unreadable", findings.unreadable},
-            {"first_violations", nlohmann::ordered_json::array()},
-            {"first_unreadable", nlohmann::ordered_json::array()},
-            {"pools_missed", findings.pools_missed},
-            {"problems", problems}};
+                              {"served", findings.served},
+                              {"with_policy", findings.with_policy},
+                              {"violations", findings.violations},
+                              {"unreadable", findings.unreadable},
+                              {"first_violations", nlohmann::ordered_json::array()},
+                              {"first_unreadable", nlohmann::ordered_json::array()},
+                              {"pools_missed", findings.pools_missed},
+                              {"problems", problems}};
   for (const Audit::Violation& violation : findings.first_violations) {
     page["first_violations"].push_back({{"file", violation.at.file},
                                         {"line", violation.at.number},

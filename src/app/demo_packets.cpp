@@ -22,7 +22,6 @@
 namespace steelyard {
 namespace {
 
-
 struct DemoServer {
   const char* id;
   const char* policy;

@@ -84,10 +84,10 @@ nlohmann::ordered_json describe(const Pool& pool) {
   }
   const auto options = pool.options();
   nlohmann::ordered_json described{{"name", pool.name()},
-                 {"algorithm", name(options->algorithm)},
-                 {"servers_up", servers_up(pool)},
-                 {"queued", pool.queued()},
-                 {"servers", servers}};
+                                   {"algorithm", name(options->algorithm)},
+                                   {"servers_up", servers_up(pool)},
+                                   {"queued", pool.queued()},
+                                   {"servers", servers}};
   if (options->policy) described["policy"] = describe_policy(pool, options->policy->label);
   return described;
 }

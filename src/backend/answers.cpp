@@ -1,11 +1,11 @@
 #include "backend/answers.hpp"
 
-#include "wire/http/status.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+
+#include "wire/http/status.hpp"
 
 namespace steelyard::backend {
 namespace {

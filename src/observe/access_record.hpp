@@ -59,7 +59,7 @@ struct AccessRecord {
   std::string_view policy_met;             // the promise by which the server met it
   std::span<const PolicyMet> policy_also;  // in other tries
   std::span<const FailedTry> failed_tries;
-  std::string_view limit;                  // on requests, that refused it
+  std::string_view limit;  // on requests, that refused it
   std::string_view request_id;
   std::string_view user_agent;
   std::string_view failure;          // why a try failed or the request was refused

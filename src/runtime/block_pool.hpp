@@ -53,7 +53,8 @@ inline void* take_block(std::size_t bytes) {
   if (!block_pool::pooled || bytes > block_pool::pooled_max) return ::operator new(bytes);
   block_pool::FreeBlock*& head = block_pool::free_blocks[block_pool::class_of(bytes)];
   block_pool::FreeBlock* const block = head;
-  if (block == nullptr) [[unlikely]] return block_pool::take_new(bytes);
+  if (block == nullptr) [[unlikely]]
+    return block_pool::take_new(bytes);
   head = block->next;
   return block;
 }

@@ -95,9 +95,7 @@ template <typename T>
 Task<T> Promise<T>::get_return_object() {
   return Task<T>(std::coroutine_handle<Promise<T>>::from_promise(*this));
 }
-inline Task<void> Promise<void>::get_return_object() {
-  return Task<void>(std::coroutine_handle<Promise<void>>::from_promise(*this));
-}
+inline Task<void> Promise<void>::get_return_object() { return Task<void>(std::coroutine_handle<Promise<void>>::from_promise(*this)); }
 
 // The fiber that the awaiting coroutine runs in: `Fiber& fiber = co_await this_fiber();`
 struct ThisFiber {

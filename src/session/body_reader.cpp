@@ -17,8 +17,7 @@ Result<BodyReader::Piece> BodyReader::take(std::span<char> received) {
 
 Result<BodyReader::Piece> BodyReader::cut(std::span<char> received) {
   switch (framing_.kind) {
-    case http::BodyKind::none:
-      return Piece{{}, received};
+    case http::BodyKind::none: return Piece{{}, received};
     case http::BodyKind::length: {
       const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(length_left_, received.size()));
       skip(count);
@@ -34,9 +33,7 @@ Result<BodyReader::Piece> BodyReader::cut(std::span<char> received) {
       payload_bytes_ += step->payload;
       return Piece{received.first(step->payload), received.subspan(step->consumed)};
     }
-    case http::BodyKind::until_close:
-      payload_bytes_ += received.size();
-      return Piece{received, {}};
+    case http::BodyKind::until_close: payload_bytes_ += received.size(); return Piece{received, {}};
   }
   return fail(ErrorKind::malformed, side_);
 }

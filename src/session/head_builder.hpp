@@ -2,11 +2,11 @@
 // the caller refuses the message. Names and values come from parsed heads or from the configuration, so they need no escaping.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <span>
 #include <string_view>
-
-#include <fmt/format.h>
 
 namespace steelyard {
 

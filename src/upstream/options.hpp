@@ -140,7 +140,7 @@ struct PoolOptions {
   std::optional<policy::PolicyOptions> policy{};  // without it every server may have every request
   std::optional<RegistrationOptions> registration{};
   std::vector<std::string> limits{};  // on its requests, by name
-  Duration drain = 30s;  // for exchanges under way at a server that is removed
+  Duration drain = 30s;               // for exchanges under way at a server that is removed
 };
 
 }  // namespace steelyard

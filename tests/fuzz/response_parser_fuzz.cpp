@@ -38,16 +38,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes = fuzz::view_of(data + 1, size - 1);
   std::vector<char> buffer;
   http1::ScanState scan;
-  const auto taken = fuzz::parse_in_steps(bytes, size, buffer, [&](std::string_view seen) {
-    return http1::parse_response(seen, scan, limits, method, *whole);
-  });
+  const auto taken = fuzz::parse_in_steps(bytes, size, buffer,
+                                          [&](std::string_view seen) { return http1::parse_response(seen, scan, limits, method, *whole); });
   if (taken && *taken != 0) check(*whole, method, {buffer.data(), *taken});
   for (const std::size_t step : {std::size_t{1}, std::size_t{7}}) {
     std::vector<char> other_buffer;
     http1::ScanState other_scan;
-    const auto other = fuzz::parse_in_steps(bytes, step, other_buffer, [&](std::string_view seen) {
-      return http1::parse_response(seen, other_scan, limits, method, *pieces);
-    });
+    const auto other = fuzz::parse_in_steps(
+        bytes, step, other_buffer, [&](std::string_view seen) { return http1::parse_response(seen, other_scan, limits, method, *pieces); });
     fuzz::demand(other.has_value() == taken.has_value(), "pieces are accepted as the whole is");
     if (!taken) {
       fuzz::demand(other.error().reason == taken.error().reason, "with the same reason");

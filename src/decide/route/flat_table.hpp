@@ -24,9 +24,7 @@ class FlatTable {
 
   // A table for that many entries, which no insert() may exceed.
   explicit FlatTable(std::size_t entries = 0)
-      : mask_(std::bit_ceil(std::max<std::size_t>(2 * entries, 2)) - 1),
-        shift_(64 - std::popcount(mask_)),
-        slots_(mask_ + 1) {}
+      : mask_(std::bit_ceil(std::max<std::size_t>(2 * entries, 2)) - 1), shift_(64 - std::popcount(mask_)), slots_(mask_ + 1) {}
 
   // The key must be new, the value not `absent`.
   void insert(std::uint64_t hash, std::uint32_t scope, std::uint32_t value) {

@@ -1,7 +1,5 @@
 #include "decide/token/key.hpp"
 
-#include "base/error.hpp"
-
 #include <fmt/format.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -9,6 +7,8 @@
 #include <openssl/params.h>
 
 #include <algorithm>
+
+#include "base/error.hpp"
 
 namespace steelyard::token {
 namespace {

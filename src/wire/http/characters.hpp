@@ -14,11 +14,11 @@
 namespace steelyard::http {
 
 enum CharClass : std::uint8_t {
-  token_char = 1,       // of methods, field names, options
-  path_char = 2,        // of a path, '%' and '/' included
-  query_char = 4,       // of a query
-  host_char = 8,        // of a registered name in an authority
-  value_char = 16,      // of a field value: everything but control characters other than HTAB
+  token_char = 1,   // of methods, field names, options
+  path_char = 2,    // of a path, '%' and '/' included
+  query_char = 4,   // of a query
+  host_char = 8,    // of a registered name in an authority
+  value_char = 16,  // of a field value: everything but control characters other than HTAB
 };
 
 namespace detail {

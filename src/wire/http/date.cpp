@@ -1,8 +1,8 @@
 #include "wire/http/date.hpp"
 
-#include <chrono>
-
 #include <fmt/format.h>
+
+#include <chrono>
 
 namespace steelyard::http {
 
@@ -18,8 +18,8 @@ std::string_view DateText::at(std::int64_t unix_us) {
   const std::chrono::hh_mm_ss clock{time - midnight};
   fmt::format_to_n(text_.data(), text_.size(), "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
                    days[std::chrono::weekday{midnight}.c_encoding()], static_cast<unsigned>(date.day()),
-                   months[static_cast<unsigned>(date.month()) - 1], static_cast<int>(date.year()),
-                   clock.hours().count(), clock.minutes().count(), clock.seconds().count());
+                   months[static_cast<unsigned>(date.month()) - 1], static_cast<int>(date.year()), clock.hours().count(),
+                   clock.minutes().count(), clock.seconds().count());
   return {text_.data(), text_.size()};
 }
 

@@ -106,9 +106,7 @@ ChunkedDecoder::Checked ChunkedDecoder::take_extension(char c) {
       if (c == '"') state_ = State::quoted_end;
       if (c == '\\') state_ = State::quoted_escape;
       return {};
-    case State::quoted_escape:
-      state_ = State::quoted;
-      return http::is(c, http::value_char) ? Checked{} : refuse(400, bad_extension);
+    case State::quoted_escape: state_ = State::quoted; return http::is(c, http::value_char) ? Checked{} : refuse(400, bad_extension);
     default: break;
   }
   const bool in_token = state_ == State::extension_name || state_ == State::extension_value;

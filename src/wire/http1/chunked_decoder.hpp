@@ -67,13 +67,13 @@ class ChunkedDecoder {
 
   State state_ = State::size_start;
   std::uint8_t size_digits_ = 0;
-  std::uint32_t extension_bytes_ = 0;        // of this chunk
+  std::uint32_t extension_bytes_ = 0;  // of this chunk
   std::uint32_t trailer_count_ = 0;
-  std::uint64_t remaining_ = 0;              // of the chunk's payload
+  std::uint64_t remaining_ = 0;  // of the chunk's payload
   std::uint64_t extension_bytes_total_ = 0;
   std::uint64_t payload_total_ = 0;
-  std::size_t trailer_bytes_ = 0;            // of the section, dropped fields included
-  std::size_t trailer_line_start_ = 0;       // in trailers_, of the line that is not complete yet
+  std::size_t trailer_bytes_ = 0;       // of the section, dropped fields included
+  std::size_t trailer_line_start_ = 0;  // in trailers_, of the line that is not complete yet
   std::string trailers_;
 };
 

@@ -12,10 +12,30 @@ namespace steelyard::http1 {
 namespace {
 
 constexpr std::array<std::string_view, 24> forbidden = {
-    "age",          "authentication-info", "authorization", "cache-control", "clear-site-data", "content-encoding",
-    "content-location", "content-range",   "cookie",        "expires",       "location",        "pragma",
-    "priority",     "proxy-authentication-info", "proxy-status", "range",    "retry-after",     "set-cookie",
-    "set-cookie2",  "strict-transport-security", "true-client-ip", "vary",   "warning",         "www-authenticate",
+    "age",
+    "authentication-info",
+    "authorization",
+    "cache-control",
+    "clear-site-data",
+    "content-encoding",
+    "content-location",
+    "content-range",
+    "cookie",
+    "expires",
+    "location",
+    "pragma",
+    "priority",
+    "proxy-authentication-info",
+    "proxy-status",
+    "range",
+    "retry-after",
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+    "true-client-ip",
+    "vary",
+    "warning",
+    "www-authenticate",
 };
 
 // Conditions, content negotiation, client addresses, what browsers vouch for, and grants to scripts.
@@ -32,9 +52,8 @@ bool equals_folded(std::string_view name, std::string_view lower) {
 bool may_be_trailer(const http::Field& field) {
   if (field.id != http::FieldName::other || field.hop_by_hop) return false;
   const bool listed = std::ranges::any_of(forbidden, [&](std::string_view lower) { return equals_folded(field.name, lower); });
-  const bool prefixed = std::ranges::any_of(forbidden_prefixes, [&](std::string_view prefix) {
-    return equals_folded(field.name.substr(0, prefix.size()), prefix);
-  });
+  const bool prefixed = std::ranges::any_of(
+      forbidden_prefixes, [&](std::string_view prefix) { return equals_folded(field.name.substr(0, prefix.size()), prefix); });
   return !listed && !prefixed;
 }
 

@@ -59,9 +59,8 @@ TEST_F(RouteKeysTest, each_route_has_the_keys_of_its_file) {
 
 TEST_F(RouteKeysTest, the_sentence_says_which_route_and_which_file_is_wrong) {
   const auto why = [](const std::string& path) { return read_route_keys({signs_with(path)}).error(); };
-  EXPECT_EQ(why(folder / "none"),
-            "the route files: cannot open the key file " + (folder / "none").string() +
-                ": No such file or directory; steelyard token keygen --out FILE makes one");
+  EXPECT_EQ(why(folder / "none"), "the route files: cannot open the key file " + (folder / "none").string() +
+                                      ": No such file or directory; steelyard token keygen --out FILE makes one");
   EXPECT_TRUE(why(write("bad", "{}")).starts_with("the route files: the key file " + (folder / "bad").string() + ": "));
   EXPECT_TRUE(why(write("large", std::string(70'000, ' '))).find("65536") != std::string::npos);
   EXPECT_TRUE(why(write("public", public_half)).find("has no key that can sign, only public halves") != std::string::npos);

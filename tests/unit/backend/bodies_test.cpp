@@ -24,8 +24,9 @@ class BackendBodies : public testing::Test {
 };
 
 TEST_F(BackendBodies, bytes_sends_exactly_what_was_asked_for) {
-  const std::pair<const char*, std::size_t> sizes[] = {{"0", 0}, {"1", 1}, {"1000", 1000}, {"1k", 1024}, {"64k", 65536}, {"65537", 65537},
-                                                       {"1M", 1048576}, {"249856", 249856}, {"249857", 249857}, {"3000001", 3000001}};
+  const std::pair<const char*, std::size_t> sizes[] = {
+      {"0", 0},         {"1", 1},        {"1000", 1000},     {"1k", 1024},       {"64k", 65536},
+      {"65537", 65537}, {"1M", 1048576}, {"249856", 249856}, {"249857", 249857}, {"3000001", 3000001}};
   for (const auto& [text, size] : sizes) {
     const Response answer = client_.get(std::string("/bytes/") + text);
     EXPECT_TRUE(answer.complete && answer.body.size() == size) << text;
@@ -47,8 +48,8 @@ TEST_F(BackendBodies, echo_tells_what_it_got_in_order) {
   EXPECT_EQ(json["path"], "/echo/a%20b");
   EXPECT_EQ(json["query"], "x=1&y");
   EXPECT_EQ(json["body"], "gr\xc3\xbc\xc3\x9f");
-  const auto headers = nlohmann::json::array(
-      {{"Host", "here"}, {"X-One", "1"}, {"x-two", "\xef\xbf\xbd"}, {"X-One", "2"}, {"Content-Length", "6"}});
+  const auto headers =
+      nlohmann::json::array({{"Host", "here"}, {"X-One", "1"}, {"x-two", "\xef\xbf\xbd"}, {"X-One", "2"}, {"Content-Length", "6"}});
   EXPECT_EQ(json["headers"], headers);
 }
 

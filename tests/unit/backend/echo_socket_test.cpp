@@ -79,7 +79,9 @@ TEST_F(EchoSocket, echoes_frames_as_they_came) {
 TEST_F(EchoSocket, answers_a_frame_that_came_with_the_handshake) {
   client_.send("GET /ws HTTP/1.1\r\nHost: x\r\n" + std::string(opening) + "\r\n" + frame(0x81, "early"));
   EXPECT_EQ(client_.receive_response().status, 101);
-  EXPECT_EQ(client_.receive(7), "\x81\x05" "early");
+  EXPECT_EQ(client_.receive(7),
+            "\x81\x05"
+            "early");
 }
 
 TEST_F(EchoSocket, takes_sixteen_mebibytes_and_no_more) {
@@ -97,12 +99,16 @@ TEST_F(EchoSocket, takes_sixteen_mebibytes_and_no_more) {
 TEST_F(EchoSocket, answers_pings_and_ignores_pongs) {
   open();
   client_.send(frame(0x8a, "unasked") + frame(0x89, "are you there"));
-  EXPECT_EQ(client_.receive(15), "\x8a\x0d" "are you there");
+  EXPECT_EQ(client_.receive(15),
+            "\x8a\x0d"
+            "are you there");
 }
 
 TEST_F(EchoSocket, closes_with_the_code_it_was_given) {
   open();
-  client_.send(frame(0x88, "\x03\xe8" "bye"));
+  client_.send(frame(0x88,
+                     "\x03\xe8"
+                     "bye"));
   EXPECT_EQ(client_.receive(4), "\x88\x02\x03\xe8");
   EXPECT_TRUE(client_.ended());
 }

@@ -10,12 +10,11 @@
 
 #include <future>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
-
-#include <nlohmann/json.hpp>
 
 #include "backend/backend.hpp"
 #include "base/ascii.hpp"

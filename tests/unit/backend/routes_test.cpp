@@ -66,15 +66,14 @@ TEST_F(BackendPages, head_gets_the_head_alone) {
 }
 
 TEST_F(BackendPages, cpu_counts_divisors) {
-  const std::pair<const char*, int> known[] = {{"1", 1},  {"2", 2},         {"12", 6},
-                                               {"36", 9}, {"720720", 240}, {"999999000000", 3136}};
+  const std::pair<const char*, int> known[] = {{"1", 1}, {"2", 2}, {"12", 6}, {"36", 9}, {"720720", 240}, {"999999000000", 3136}};
   for (const auto& [n, divisors] : known) EXPECT_EQ(client_.get(std::string("/cpu/") + n).json()["divisors"], divisors) << n;
 }
 
 TEST_F(BackendPages, what_makes_no_sense_is_refused) {
-  for (const char* path : {"/cpu/0", "/cpu/1000000000001", "/cpu/x", "/bytes/", "/bytes/-1", "/bytes/many", "/bytes/2t", "/bytes/k",
-                           "/delay/x", "/delay/3600001", "/status/99", "/status/600", "/status/101",
-                           "/status/2000000", "/stream/x", "/stream/3601"}) {
+  for (const char* path :
+       {"/cpu/0", "/cpu/1000000000001", "/cpu/x", "/bytes/", "/bytes/-1", "/bytes/many", "/bytes/2t", "/bytes/k", "/delay/x",
+        "/delay/3600001", "/status/99", "/status/600", "/status/101", "/status/2000000", "/stream/x", "/stream/3601"}) {
     const Response answer = client_.get(path);
     EXPECT_EQ(answer.status, 400) << path;
     EXPECT_TRUE(answer.json().contains("error")) << path;

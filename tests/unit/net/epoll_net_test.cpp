@@ -6,9 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <functional>
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>

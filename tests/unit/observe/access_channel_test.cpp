@@ -1,7 +1,6 @@
 #include "observe/access_channel.hpp"
 
 #include <gtest/gtest.h>
-
 #include <sys/eventfd.h>
 
 #include "fixtures.hpp"

@@ -1,11 +1,10 @@
 #include "observe/access_format.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,12 +35,27 @@ TEST(AccessFormat, writes_every_part_as_json) {
   record.failure = "connection refused";
   record.outcome = Outcome::truncated;
   record.request_bytes = 17;
-  const nlohmann::json expected = {
-      {"time", "2026-11-21T03:10:29.123456Z"}, {"client", "127.0.0.1"}, {"client_port", 40000}, {"method", "GET"},
-      {"host", "example.com"}, {"target", "/a?b=c"}, {"protocol", "HTTP/1.1"}, {"status", 200}, {"outcome", "truncated"},
-      {"request_bytes", 17}, {"response_bytes", 1234}, {"duration_ms", 12.345}, {"connect_ms", 0.25}, {"first_byte_ms", 10.0},
-      {"tries", 1}, {"route", "all"}, {"pool", "api"}, {"server", "10.0.0.5:8001"}, {"request_id", "7f3a"},
-      {"user_agent", "curl/8"}, {"failure", "connection refused"}};
+  const nlohmann::json expected = {{"time", "2026-11-21T03:10:29.123456Z"},
+                                   {"client", "127.0.0.1"},
+                                   {"client_port", 40000},
+                                   {"method", "GET"},
+                                   {"host", "example.com"},
+                                   {"target", "/a?b=c"},
+                                   {"protocol", "HTTP/1.1"},
+                                   {"status", 200},
+                                   {"outcome", "truncated"},
+                                   {"request_bytes", 17},
+                                   {"response_bytes", 1234},
+                                   {"duration_ms", 12.345},
+                                   {"connect_ms", 0.25},
+                                   {"first_byte_ms", 10.0},
+                                   {"tries", 1},
+                                   {"route", "all"},
+                                   {"pool", "api"},
+                                   {"server", "10.0.0.5:8001"},
+                                   {"request_id", "7f3a"},
+                                   {"user_agent", "curl/8"},
+                                   {"failure", "connection refused"}};
   EXPECT_EQ(parsed(record), expected);
 }
 

@@ -1,15 +1,13 @@
 #include "observe/access_log.hpp"
 
 #include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
-
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <atomic>
 #include <csignal>
+#include <nlohmann/json.hpp>
 
 #include "fixtures.hpp"
 #include "observe/log_sink.hpp"

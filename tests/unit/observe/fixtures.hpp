@@ -1,6 +1,7 @@
 // What the tests of observe/ share: a directory of their own, records, and waiting for what another thread does.
 #pragma once
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -11,8 +12,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <fcntl.h>
 
 #include "observe/access_log.hpp"
 #include "observe/access_record.hpp"

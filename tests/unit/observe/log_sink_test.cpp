@@ -1,7 +1,6 @@
 #include "observe/log_sink.hpp"
 
 #include <gtest/gtest.h>
-
 #include <sys/stat.h>
 
 #include "fixtures.hpp"
@@ -60,9 +59,7 @@ TEST(LogSink, says_that_a_descriptor_is_closed) {
   EXPECT_EQ(sink.error().os_code, EBADF);
 }
 
-TEST(LogSink, takes_nothing_when_empty) {
-  EXPECT_FALSE(write(LogSink{}, "x").has_value());
-}
+TEST(LogSink, takes_nothing_when_empty) { EXPECT_FALSE(write(LogSink{}, "x").has_value()); }
 
 }  // namespace log_sink_test
 }  // namespace steelyard

@@ -27,7 +27,9 @@ TEST_F(TaskTest, a_task_is_lazy_and_one_that_is_never_awaited_is_freed) {
     flag = true;
     co_return;
   };
-  { const Task<void> dropped = body(ran); }
+  {
+    const Task<void> dropped = body(ran);
+  }
   EXPECT_FALSE(ran);
 }
 
