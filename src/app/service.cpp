@@ -200,14 +200,15 @@ void Service::apply(Prepared& prepared) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     Worker& worker = *workers_[i];
     // A client that comes by a new listener finds the new site.
-    worker.use(site, [left] {
-      if (left->fetch_sub(1) == 1) log_message(LogLevel::info, "the new configuration is in use");
-    });
+    worker.use(site);
     for (const ListeningSocket& socket : listeners_.hand_over(static_cast<std::uint32_t>(i))) worker.listen(socket);
     for (const Listeners::Open& listener : listeners_.open()) {
       worker.set_role(listener.id, role_of(listener.options));
     }
     for (const Listeners::Open& listener : closed) worker.stop_listening(listener.id);
+    worker.then([left] {
+      if (left->fetch_sub(1) == 1) log_message(LogLevel::info, "the new configuration is in use");
+    });
   }
 }
 

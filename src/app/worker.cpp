@@ -48,14 +48,15 @@ void Worker::set_role(std::uint32_t listener, const ListenerRole& role) {
   loop_.post([this, listener, role] { frontend_.set_role(listener, role); });
 }
 
-void Worker::use(std::shared_ptr<const Site> site, std::function<void()> done) {
-  loop_.post([this, site = std::move(site), done = std::move(done)] {
+void Worker::use(std::shared_ptr<const Site> site) {
+  loop_.post([this, site = std::move(site)] {
     frontend_.http = site->http;
     frontend_.timeouts = site->timeouts;
     views_.use(site);
-    done();
   });
 }
+
+void Worker::then(std::function<void()> work) { loop_.post(std::move(work)); }
 
 void Worker::cut(std::shared_ptr<const Server> server) {
   loop_.post([this, server = std::move(server)] { frontend_.visit_exchanges([&](const auto& exchange) { cut_at(exchange, *server); }); });

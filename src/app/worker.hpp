@@ -38,8 +38,10 @@ class Worker {
   void listen(const ListeningSocket& socket);
   void stop_listening(std::uint32_t listener);
   void set_role(std::uint32_t listener, const ListenerRole& role);
-  // What begins from now on goes by `site`; `done` is called on the worker's thread.
-  void use(std::shared_ptr<const Site> site, std::function<void()> done);
+  // What begins from now on goes by `site`.
+  void use(std::shared_ptr<const Site> site);
+  // When all that it was told before is done; on the worker's thread.
+  void then(std::function<void()> work);
   // Ends what is under way at a server.
   void cut(std::shared_ptr<const Server> server);
   // What is under way, at most so many; `done` is called on the worker's thread.
