@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/ascii.hpp"
+#include "decide/token/base64url.hpp"
 
 namespace steelyard {
 namespace {
@@ -117,21 +119,21 @@ nlohmann::json server_json(const ServerKnowledge& server) {
   }
   const balance::Estimate::Values& estimate = server.estimate;
   nlohmann::json page{{"id", server.id},
-            {"address", server.address.to_string()},
-            {"holds", held},
-            {"reason", server.well.reason},
-            {"since", server.well.since_unix_s},
-            {"ejections", server.ejections},
-            {"ejections_remembered", server.ejections_remembered},
-            {"ejection_ended", server.ejection_ended.ns},
-            {"warm_since", server.warm_since_ns},
-            {"estimate",
-             {{"latency_us", estimate.latency_us},
-              {"answers", estimate.answers},
-              {"known", estimate.known},
-              {"peak_us", estimate.peak_us},
-              {"failures", estimate.failures},
-              {"updated", estimate.updated.ns}}}};
+                      {"address", server.address.to_string()},
+                      {"holds", held},
+                      {"reason", server.well.reason},
+                      {"since", server.well.since_unix_s},
+                      {"ejections", server.ejections},
+                      {"ejections_remembered", server.ejections_remembered},
+                      {"ejection_ended", server.ejection_ended.ns},
+                      {"warm_since", server.warm_since_ns},
+                      {"estimate",
+                       {{"latency_us", estimate.latency_us},
+                        {"answers", estimate.answers},
+                        {"known", estimate.known},
+                        {"peak_us", estimate.peak_us},
+                        {"failures", estimate.failures},
+                        {"updated", estimate.updated.ns}}}};
   for (const auto& [key, value] : healths) {
     if (value == server.health) page["health"] = key;
   }
@@ -174,6 +176,31 @@ ServerKnowledge read_server(const nlohmann::json& from) {
   return server;
 }
 
+// All ids that end in one second are one text: there may be a million of them.
+nlohmann::json used_tokens_json(const UsedTokens::Ids& used) {
+  nlohmann::json page = nlohmann::json::object();
+  for (const auto& [until_s, ids] : used) {
+    std::string bytes;
+    for (const token::Id& id : ids) bytes.append(id.begin(), id.end());
+    page[std::to_string(until_s)] = token::to_base64url(bytes);
+  }
+  return page;
+}
+
+UsedTokens::Ids read_used_tokens(const nlohmann::json& from) {
+  UsedTokens::Ids used;
+  for (const auto& [key, text] : from.items()) {
+    const auto until_s = parse_unsigned<std::uint64_t>(key);
+    const auto bytes = token::decode_base64url(text.get<std::string>());
+    if (!until_s || !bytes) continue;
+    auto& ids = used[static_cast<std::int64_t>(*until_s)];
+    for (std::size_t at = 0; at + sizeof(token::Id) <= bytes->size(); at += sizeof(token::Id)) {
+      std::memcpy(ids.emplace_back().data(), bytes->data() + at, sizeof(token::Id));
+    }
+  }
+  return used;
+}
+
 }  // namespace
 
 std::string to_json(const ProcessState& state) {
@@ -188,12 +215,13 @@ std::string to_json(const ProcessState& state) {
     for (const auto& [key, counter] : limit_counters) limits[limit.name][key] = limit.counts.*counter;
   }
   const nlohmann::json document{{"start", state.start.ns},
-                      {"metrics", metrics_document(state.metrics)},
-                      {"session_secret", state.session_secret},
-                      {"seed", state.seed},
-                      {"pools", std::move(pools)},
-                      {"limits", std::move(limits)},
-                      {"registry", state.registry}};
+                                {"metrics", metrics_document(state.metrics)},
+                                {"session_secret", state.session_secret},
+                                {"seed", state.seed},
+                                {"pools", std::move(pools)},
+                                {"limits", std::move(limits)},
+                                {"used_tokens", used_tokens_json(state.used_tokens)},
+                                {"registry", state.registry}};
   // A reason may quote what a server has sent.
   return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -214,6 +242,7 @@ std::expected<ProcessState, std::string> read_process_state(std::string_view jso
       state.limits.push_back({name, {}});
       for (const auto& [key, counter] : limit_counters) read(counts, key, state.limits.back().counts.*counter);
     }
+    state.used_tokens = read_used_tokens(document.value("used_tokens", nlohmann::json::object()));
     read(document, "registry", state.registry);
     return state;
   } catch (const nlohmann::json::exception& problem) {

@@ -10,6 +10,7 @@
 
 #include "base/time.hpp"
 #include "observe/metrics.hpp"
+#include "proxy/used_tokens.hpp"
 #include "quota/limit.hpp"
 #include "upstream/knowledge.hpp"
 
@@ -32,6 +33,7 @@ struct ProcessState {
   std::uint64_t seed = 0;
   std::vector<KnownPool> pools{};
   std::vector<KnownLimit> limits{};
+  UsedTokens::Ids used_tokens{};
   std::string registry{};  // for whoever keeps the registered servers; opaque here
 };
 

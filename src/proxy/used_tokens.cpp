@@ -25,6 +25,25 @@ UsedTokens::Use UsedTokens::use(const token::Id& id, std::int64_t until_s, std::
   return Use::first;
 }
 
+UsedTokens::Ids UsedTokens::ids() const {
+  Ids all;
+  for (const Part& part : parts_) {
+    const std::lock_guard lock(part.mutex);
+    for (const auto& [until_s, ids] : part.by_end) {
+      auto& into = all[until_s];
+      into.insert(into.end(), ids.begin(), ids.end());
+    }
+  }
+  return all;
+}
+
+void UsedTokens::add(const Ids& ids, std::int64_t now_s) {
+  for (const auto& [until_s, ended] : ids) {
+    if (until_s <= now_s) continue;
+    for (const token::Id& id : ended) use(id, until_s, now_s);
+  }
+}
+
 void UsedTokens::forget(Part& part, std::int64_t now_s) {
   while (!part.by_end.empty() && part.by_end.begin()->first <= now_s) {
     for (const token::Id& id : part.by_end.begin()->second) part.ids.erase(id);

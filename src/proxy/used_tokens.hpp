@@ -27,6 +27,12 @@ class UsedTokens {
   // `until_s`: when nobody will accept the token any more, which the clock `now_s` has not reached. From any thread.
   Use use(const token::Id& id, std::int64_t until_s, std::int64_t now_s);
 
+  // What is remembered, by when it may be forgotten, and the same of another process, which is remembered here then. Of no more than there
+  // is room for.
+  using Ids = std::map<std::int64_t, std::vector<token::Id>>;
+  [[nodiscard]] Ids ids() const;
+  void add(const Ids& ids, std::int64_t now_s);
+
   [[nodiscard]] std::size_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:
@@ -34,9 +40,9 @@ class UsedTokens {
     std::size_t operator()(const token::Id& id) const;
   };
   struct alignas(64) Part {
-    std::mutex mutex;
+    mutable std::mutex mutex;
     std::unordered_set<token::Id, IdHash> ids;
-    std::map<std::int64_t, std::vector<token::Id>> by_end;  // when they may be forgotten
+    Ids by_end;  // when they may be forgotten
   };
   void forget(Part& part, std::int64_t now_s);
 

@@ -219,6 +219,18 @@ def test_a_network_may_be_bound(tmp_path):
 # Who has no token
 
 
+def test_a_used_token_stays_used_when_another_process_takes_over(tmp_path):
+    guard = {"server": "a", "keys": key_file(tmp_path / "keys.json")}
+    with Server() as app, Proxy(configuration(app, routes=[{"pool": "app", "guard": guard}])) as proxy:
+        with proxy.client() as client:
+            tokens = [mint("/a") for _ in range(50)]
+            assert {client.get(with_token("/a", token)).status for token in tokens} == {200}
+        proxy.upgrade()
+        with proxy.client() as client:
+            assert {client.get(with_token("/a", token)).status for token in tokens} == {403}
+            assert client.get(with_token("/a", mint("/a"))).status == 200
+
+
 def test_who_has_no_token_is_refused_where_there_is_no_gateway(tmp_path):
     with guarding(tmp_path) as (guard, app):
         answer = guard.get("/a")

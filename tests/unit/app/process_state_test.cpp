@@ -38,6 +38,7 @@ ProcessState everything() {
                          .counts = {1, 2, 3, 4, 5}};
   state.pools.push_back({"app", {server}});
   state.limits.push_back({"per-client", {1, 2, 3, 4, 5, 6}});
+  state.used_tokens = {{100, {token::Id{1, 2, 255}, token::Id{3}}}, {102, {token::Id{4}}}};
   state.registry = "{\"x\":1}";
   return state;
 }
@@ -50,6 +51,7 @@ TEST(ProcessState, comes_back_as_it_was) {
   EXPECT_EQ(after->start, Instant{5});
   EXPECT_EQ(after->session_secret, before.session_secret);
   EXPECT_EQ(after->seed, UINT64_MAX);
+  EXPECT_EQ(after->used_tokens, before.used_tokens);
   EXPECT_EQ(after->registry, before.registry);
   ASSERT_EQ(after->limits.size(), 1U);
   EXPECT_EQ(after->limits[0].name, "per-client");

@@ -40,6 +40,21 @@ TEST(UsedTokens, beyond_the_limit_nothing_is_taken_for_unused) {
   EXPECT_EQ(used.use(id_of(1), 160, 130), Use::first) << "those that have expired make room";
 }
 
+TEST(UsedTokens, another_process_goes_on_with_them) {
+  UsedTokens before;
+  for (unsigned i = 0; i < 100; ++i) before.use(id_of(i), i < 50 ? 110 : 130, 100);
+  UsedTokens after;
+  EXPECT_EQ(after.use(id_of(99), 130, 105), Use::first);
+  const UsedTokens::Ids ids = before.ids();
+  EXPECT_EQ(ids.size(), 2U);
+  after.add(ids, 110);
+  after.add(ids, 110);
+  EXPECT_EQ(after.size(), 50U) << "what has expired is nobody's any more, and what was known counts once";
+  EXPECT_EQ(after.use(id_of(1), 140, 111), Use::first);
+  EXPECT_EQ(after.use(id_of(50), 130, 111), Use::again);
+  EXPECT_EQ(after.use(id_of(99), 130, 111), Use::again);
+}
+
 TEST(UsedTokens, of_several_threads_one_is_the_first) {
   UsedTokens used;
   std::atomic<int> first{0};
