@@ -22,10 +22,10 @@ class Backend {
  private:
   struct Connection {
     bool open = false;
-    bool ends = false;           // closed after the response, as the request has asked
+    bool ends = false;  // closed after the response, as the request has asked
     std::uint16_t life = 0;
-    std::string_view unsent;     // of a prepared response
-    std::string unparsed;        // bytes of a request that is not whole yet; nearly always empty
+    std::string_view unsent;  // of a prepared response
+    std::string unparsed;     // bytes of a request that is not whole yet; nearly always empty
   };
   struct Response {
     std::string_view name;

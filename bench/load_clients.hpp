@@ -41,11 +41,11 @@ class Clients {
     Phase phase = Phase::closed;
     std::uint16_t life = 0;
     std::uint16_t target = 0;
-    bool ends = false;              // this response is the last on its connection
-    std::int64_t since_ns = 0;      // what latency counts from
+    bool ends = false;          // this response is the last on its connection
+    std::int64_t since_ns = 0;  // what latency counts from
     std::uint64_t body_left = 0;
     std::uint64_t received = 0;
-    std::string part_of_head;       // nearly always empty: heads come in one piece
+    std::string part_of_head;  // nearly always empty: heads come in one piece
   };
   enum class Then { go_on, wait };
 
