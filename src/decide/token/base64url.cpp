@@ -19,13 +19,24 @@ constexpr std::array<std::uint8_t, 256> digits = [] {
 }  // namespace
 
 void append_base64url(std::string_view bytes, std::string& out) {
-  std::uint32_t bits = 0;
-  unsigned count = 0;  // of the bits that are not yet written
-  for (const char c : bytes) {
-    bits = bits << 8 | static_cast<unsigned char>(c);
-    for (count += 8; count >= 6; count -= 6) out.push_back(alphabet[bits >> (count - 6) & 0x3f]);
+  const auto byte = [bytes](std::size_t i) { return std::uint32_t{static_cast<unsigned char>(bytes[i])}; };
+  std::size_t at = out.size();
+  out.resize(at + (bytes.size() * 4 + 2) / 3);
+  const auto put = [&](std::uint32_t digit) { out[at++] = alphabet[digit & 0x3f]; };
+  std::size_t i = 0;
+  for (; i + 3 <= bytes.size(); i += 3) {
+    const std::uint32_t bits = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    put(bits >> 18);
+    put(bits >> 12);
+    put(bits >> 6);
+    put(bits);
   }
-  if (count > 0) out.push_back(alphabet[bits << (6 - count) & 0x3f]);
+  const std::size_t rest = bytes.size() - i;
+  if (rest == 0) return;
+  const std::uint32_t bits = byte(i) << 16 | (rest == 2 ? byte(i + 1) << 8 : 0);
+  put(bits >> 18);
+  put(bits >> 12);
+  if (rest == 2) put(bits >> 6);
 }
 
 std::string to_base64url(std::string_view bytes) {
@@ -37,8 +48,8 @@ std::string to_base64url(std::string_view bytes) {
 
 std::optional<std::string> decode_base64url(std::string_view text) {
   if (text.size() % 4 == 1) return std::nullopt;
-  std::string bytes;
-  bytes.reserve(text.size() * 3 / 4);
+  std::string bytes(text.size() * 3 / 4, '\0');
+  std::size_t at = 0;
   std::uint32_t bits = 0;
   unsigned count = 0;  // of the bits that no byte has taken
   for (const char c : text) {
@@ -48,7 +59,7 @@ std::optional<std::string> decode_base64url(std::string_view text) {
     count += 6;
     if (count < 8) continue;
     count -= 8;
-    bytes.push_back(static_cast<char>(bits >> count & 0xff));
+    bytes[at++] = static_cast<char>(bits >> count & 0xff);
   }
   if ((bits & ((1U << count) - 1)) != 0) return std::nullopt;
   return bytes;
