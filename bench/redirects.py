@@ -23,7 +23,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent
 CONNECTIONS = 64
 SERVER = "a"
-NAMES = {"carried": "steelyard carries an answer of 1 KiB", "unsigned": "steelyard redirects, unsigned",
+NAMES = {"carried": "steelyard carries an answer of 1 KiB", "carried-signed": "the same, signed with HS256 for the server's guard",
+         "unsigned": "steelyard redirects, unsigned",
          "HS256": "steelyard redirects, signed with HS256", "EdDSA": "steelyard redirects, signed with EdDSA",
          "nginx": "nginx, `return 307`"}
 DOWNLOADS = {"carried": "carried", "unsigned": "redirected to the server", "guarded": "redirected, signed, to a guard before the server"}
@@ -53,7 +54,7 @@ class Download:
 def steelyard_file(port: int, server_port: int, mode: str, keys: pathlib.Path | None) -> dict:
     route = {"pool": "servers", "mode": mode}
     if keys:
-        route["redirect"] = {"keys": str(keys)}
+        route["redirect"] = {"keys": str(keys), **({"auto": {"methods": [], "body_bytes_min": "never"}} if mode == "auto" else {})}
     return {
         "workers": 1, "log": {"access": "off"}, "connections": {"max": contenders.CONNECTIONS_MAX}, "timeouts": {"idle": "1h"},
         "listeners": [{"bind": f"127.0.0.1:{port}"}], "routes": [route],
@@ -159,7 +160,7 @@ def turn(load: pathlib.Path, contender: processes.Contender, backend_port: int, 
     options = {"target": contender.ports[0], "backend": backend_port, "connections": CONNECTIONS, "seconds": seconds}
     result = processes.run_busy_load(load, contender, options)
     # The load generator takes what is not 2xx for an error: either none is one, or all are.
-    redirects = contender.name != "carried"
+    redirects = not contender.name.startswith("carried")
     if result["errors"] < result["requests"] if redirects else result["errors"]:
         raise processes.Failure(f"{contender.name}: {result['errors']} of {result['requests']} answers were not redirects" if redirects else
                                 f"{contender.name}: {result['errors']} of {result['requests']} requests failed")
@@ -169,10 +170,11 @@ def turn(load: pathlib.Path, contender: processes.Contender, backend_port: int, 
 def measure(bench: Bench, rounds: int, seconds: float) -> dict[str, list[dict]]:
     found: dict[str, list[dict]] = {name: [] for name in NAMES}
     backend_port = processes.free_port()
-    gateways = [bench.gateway("carried", backend_port, "proxy"), bench.gateway("unsigned", backend_port, "redirect"),
+    gateways = [bench.gateway("carried", backend_port, "proxy"), bench.gateway("carried-signed", backend_port, "auto", "HS256"),
+                bench.gateway("unsigned", backend_port, "redirect"),
                 bench.gateway("HS256", backend_port, "redirect", "HS256"), bench.gateway("EdDSA", backend_port, "redirect", "EdDSA"),
                 bench.nginx(backend_port)]
-    for gateway in gateways[1:]:
+    for gateway in gateways[2:]:
         expect_answer(gateway, 307)
     for number in range(rounds):
         # Nobody is always the one after the busiest.
