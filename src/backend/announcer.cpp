@@ -62,17 +62,24 @@ Task<void> Announcer::stay() {
 
 // Until it is ready again.
 Task<void> Announcer::be_absent() {
+  Duration pause = report_interval;
   if (registered_) {
     const ApiAnswer answer = co_await ask({http::Method::delete_, "DELETE", path_});
     if (staying_.cause() != Cause::none) co_return;
     registered_ = !answer.good() && answer.status != 404;
-    if (!registered_) {
+    if (registered_) {
+      pause = judge_failure(answer, "the application is not well, but still");
+    } else {
       log_message(LogLevel::warning, "left the pool {} at {}: the application is not well; back when it is", options_.pool,
                   options_.place.to_string());
+      begin_anew();
     }
   }
-  staying_.set_deadline(scheduler_.now() + report_interval);
-  co_await until_deadline();
+  const Instant due = scheduler_.now() + pause;
+  while (scheduler_.now() < due && staying_.cause() == Cause::none && !count_work_().ready) {
+    staying_.set_deadline(std::min(due, scheduler_.now() + report_interval));
+    co_await until_deadline();
+  }
 }
 
 // Until the next word is due, or there is something to tell.
@@ -135,8 +142,7 @@ Duration Announcer::judge(const ApiAnswer& answer) {
                   options_.place.to_string(), options_.lease / 1ms);
     }
     registered_ = true;
-    problem_.clear();
-    failures_in_row_ = 0;
+    begin_anew();
     return jittered(options_.lease / 3);
   }
   if (registered_ && answer.code == "no_such_server") {
@@ -144,8 +150,18 @@ Duration Announcer::judge(const ApiAnswer& answer) {
     registered_ = false;
     return Duration{0};
   }
+  return judge_failure(answer, "not registered");
+}
+
+void Announcer::begin_anew() {
+  problem_.clear();
+  failures_in_row_ = 0;
+}
+
+// A failure is told once, as long as it lasts. How long until the next try.
+Duration Announcer::judge_failure(const ApiAnswer& answer, std::string_view standing) {
   if (problem_ != answer.message) {
-    log_message(LogLevel::warning, "not registered in the pool {} at {}: {}; trying again", options_.pool, options_.place.to_string(),
+    log_message(LogLevel::warning, "{} in the pool {} at {}: {}; trying again", standing, options_.pool, options_.place.to_string(),
                 answer.message);
     problem_ = answer.message;
   }

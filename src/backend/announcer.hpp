@@ -58,6 +58,8 @@ class Announcer final : private Fiber::Owner {
   [[nodiscard]] ApiRequest renewal();
   nlohmann::json report();
   Duration judge(const ApiAnswer& answer);
+  Duration judge_failure(const ApiAnswer& answer, std::string_view standing);
+  void begin_anew();
   void on_finished(Fiber& fiber) override;
   [[nodiscard]] Duration jittered(Duration duration);
 

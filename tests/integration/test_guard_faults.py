@@ -202,6 +202,19 @@ def test_a_guard_whose_application_is_not_well_is_absent_until_it_is(tmp_path, c
                 assert {follow(fleet.gateway_port, "/x")[1][-1] for _ in range(4)} == {fleet.ports["a"], fleet.ports["b"]}
 
 
+def test_a_guard_that_cannot_leave_says_so_and_leaves_when_it_can(tmp_path):
+    with Server(answer_hello) as well, Server(answer_hello) as ill:
+        with Fleet(tmp_path, {"a": well.port, "b": ill.port}, "--health", "tcp", "--health-interval", "100ms", lease="60s") as fleet:
+            fleet.kill_gateway()
+            ill.stop()
+            guard = fleet.guards["b"]
+            guard.wait_line(f"the application is not well, but still in the pool app at 127.0.0.1:{fleet.admin_port}: .*refused.*trying again")
+            fleet.start_gateway()
+            guard.wait_line("left the pool app")
+            fleet.wait_registered("a")
+            assert "b" not in fleet.api.servers()
+
+
 def test_a_guard_is_not_announced_before_its_application_is_well(tmp_path):
     async def ill_at_first(connection):
         while request := await connection.request():
