@@ -32,6 +32,7 @@ std::expected<std::unique_ptr<Predecessor>, std::string> Predecessor::meet(int s
 
 Predecessor::~Predecessor() {
   for (const InheritedSocket& socket : sockets_) close(socket.descriptor);
+  if (file_ >= 0) close(file_);
   if (socket_ < 0) return;
   if (loop_ != nullptr) loop_->remove(socket_, *this);
   close(socket_);
@@ -69,9 +70,13 @@ bool Predecessor::take_sockets_of(Parcel& parcel) {
 }
 
 std::expected<ProcessState, std::string> Predecessor::read_state(Parcel& parcel) {
-  if (parcel.descriptors.size() != 1) return std::unexpected("what it knows did not arrive");
+  if (parcel.descriptors.empty()) return std::unexpected("what it knows did not arrive");
   const auto text = read_memory_file(parcel.descriptors.front());
   close(parcel.descriptors.front());
+  for (std::size_t i = 1; i < parcel.descriptors.size(); ++i) {
+    if (file_ >= 0) close(file_);
+    file_ = parcel.descriptors[i];
+  }
   if (!text) return std::unexpected("what it knows did not arrive");
   return read_process_state(*text);
 }

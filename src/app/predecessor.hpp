@@ -33,6 +33,8 @@ class Predecessor final : private Pollable {
   [[nodiscard]] std::vector<InheritedSocket> take_sockets() { return std::move(sockets_); }
   // What it knew when it said so last.
   [[nodiscard]] const ProcessState& state() const { return state_; }
+  // What came with that and was too large for it.
+  [[nodiscard]] int file() const { return file_; }
   // This process could accept by now. Tells `host` from the loop's thread only.
   void say_ready(EpollLoop& loop, Host host);
   [[nodiscard]] bool alive() const { return socket_ >= 0; }
@@ -60,6 +62,7 @@ class Predecessor final : private Pollable {
   Host host_;
   std::vector<InheritedSocket> sockets_;
   ProcessState state_;
+  int file_ = -1;
   bool accepting_ = false;
   Alarm alarm_{*this};
 };

@@ -214,6 +214,10 @@ std::string to_json(const ProcessState& state) {
   for (const ProcessState::KnownLimit& limit : state.limits) {
     for (const auto& [key, counter] : limit_counters) limits[limit.name][key] = limit.counts.*counter;
   }
+  nlohmann::json copied = nlohmann::json::array();
+  for (const quota::CopiedLimit& limit : state.copied_limits) {
+    copied.push_back({{"name", limit.name}, {"meaning", limit.meaning}, {"offset", limit.offset}});
+  }
   const nlohmann::json document{{"start", state.start.ns},
                                 {"metrics", metrics_document(state.metrics)},
                                 {"session_secret", state.session_secret},
@@ -221,6 +225,7 @@ std::string to_json(const ProcessState& state) {
                                 {"pools", std::move(pools)},
                                 {"limits", std::move(limits)},
                                 {"used_tokens", used_tokens_json(state.used_tokens)},
+                                {"copied_limits", std::move(copied)},
                                 {"registry", state.registry}};
   // A reason may quote what a server has sent.
   return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -241,6 +246,9 @@ std::expected<ProcessState, std::string> read_process_state(std::string_view jso
     for (const auto& [name, counts] : document.value("limits", nlohmann::json::object()).items()) {
       state.limits.push_back({name, {}});
       for (const auto& [key, counter] : limit_counters) read(counts, key, state.limits.back().counts.*counter);
+    }
+    for (const nlohmann::json& copied : document.value("copied_limits", nlohmann::json::array())) {
+      state.copied_limits.push_back({copied.at("name"), copied.at("meaning"), copied.at("offset")});
     }
     state.used_tokens = read_used_tokens(document.value("used_tokens", nlohmann::json::object()));
     read(document, "registry", state.registry);

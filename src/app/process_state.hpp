@@ -34,7 +34,8 @@ struct ProcessState {
   std::vector<KnownPool> pools{};
   std::vector<KnownLimit> limits{};
   UsedTokens::Ids used_tokens{};
-  std::string registry{};  // for whoever keeps the registered servers; opaque here
+  std::vector<quota::CopiedLimit> copied_limits{};  // in a file that comes with the document
+  std::string registry{};                           // for whoever keeps the registered servers; opaque here
 };
 
 [[nodiscard]] std::string to_json(const ProcessState& state);

@@ -66,7 +66,7 @@ Service::Service(Options options, Load load, Start start, std::unique_ptr<Predec
       limit_book_(worker_count_, seed_),
       limit_stores_(worker_count_),
       upgrade_(control_, std::move(start.invocation),
-               {.describe = [this] { return to_json(state()); },
+               {.describe = [this](std::optional<int> file) { return describe_for_successor(file); },
                 .successor_ready = [this] { hand_over(); },
                 .say = [this](std::string_view text) { notify_.status(text); },
                 .on_failure = [this](std::string_view why) { publish("upgrade_failed", {{"reason", why}}); }}),

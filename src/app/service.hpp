@@ -141,6 +141,7 @@ class Service final : private PacketRegistrar {
   void continue_limits(const ProcessState& earlier);
   // As the one that goes.
   [[nodiscard]] ProcessState state() const;
+  [[nodiscard]] std::string describe_for_successor(std::optional<int> file) const;
   void hand_over();
   void end_if_handed_over();
 

@@ -25,6 +25,12 @@ ProcessState Service::state() const {
   return state;
 }
 
+std::string Service::describe_for_successor(std::optional<int> file) const {
+  ProcessState known = state();
+  if (file) known.copied_limits = limit_book_.copy_to(*file);
+  return to_json(known);
+}
+
 // The successor could accept. It begins when nobody here does any more and nothing is changed here, so that who opens one connection after
 // the other sees one process after the other; whoever connects meanwhile waits in the sockets, which both have.
 void Service::hand_over() {
@@ -81,6 +87,7 @@ void Service::take_over() {
 
 void Service::begin_as(const ProcessState& earlier) {
   directory_.take_over(earlier.registry);
+  limit_book_.take_over(predecessor_->file(), earlier.copied_limits);
   begin(std::move(*first_), &earlier);
 }
 

@@ -43,6 +43,10 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   return pointers;
 }
 
+void close_all(const std::vector<int>& descriptors) {
+  for (const int descriptor : descriptors) close(descriptor);
+}
+
 std::string in_words(int status) {
   if (WIFSIGNALED(status)) return fmt::format("was killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
   return fmt::format("has ended with exit code {}", WEXITSTATUS(status));
@@ -119,7 +123,7 @@ std::expected<void, std::string> Upgrade::spawn(int socket) {
 void Upgrade::let_go() {
   if (state_ != State::ready) return;
   state_ = State::accepting;
-  post_document(parcel_word::yours);
+  post_document(parcel_word::yours, WithFile::yes);
   log_message(LogLevel::info, "upgrade: process {} has taken over; what is left here may take its time", child_);
   loop_.scheduler().timers().arm(alarm_, loop_.scheduler().now() + counts_interval);
 }
@@ -193,13 +197,17 @@ void Upgrade::post(std::string_view word, std::string text, std::vector<int> des
   flush();
 }
 
-void Upgrade::post_document(std::string_view word) {
+void Upgrade::post_document(std::string_view word, WithFile with_file) {
   if (socket_ < 0) return;
-  const auto file = make_memory_file(host_.describe());
-  if (!file)
-    return log_message(LogLevel::error, "upgrade: no memory for what is to be handed over: {}", std::strerror(file.error().os_code));
-  outgoing_.push_back({{std::string(word), {}, {*file}}, true});
-  flush();
+  const auto large = with_file == WithFile::yes ? make_memory_file("") : fail(ErrorKind::closed);
+  const auto document = make_memory_file(host_.describe(large ? std::optional(*large) : std::nullopt));
+  if (document) {
+    Outgoing& outgoing = outgoing_.emplace_back(Parcel{std::string(word), {}, {*document}}, true);
+    if (large) outgoing.parcel.descriptors.push_back(*large);
+    return flush();
+  }
+  if (large) close(*large);
+  log_message(LogLevel::error, "upgrade: no memory for what is to be handed over: {}", std::strerror(document.error().os_code));
 }
 
 void Upgrade::flush() {
@@ -207,14 +215,14 @@ void Upgrade::flush() {
     const auto sent = send_parcel(socket_, outgoing_.front().parcel);
     if (!sent && sent.error().kind == ErrorKind::would_block) return;
     if (!sent) return close_socket();
-    if (outgoing_.front().owns_descriptors) close(outgoing_.front().parcel.descriptors.front());
+    if (outgoing_.front().owns_descriptors) close_all(outgoing_.front().parcel.descriptors);
     outgoing_.pop_front();
   }
 }
 
 void Upgrade::close_socket() {
   for (const Outgoing& each : std::exchange(outgoing_, {})) {
-    if (each.owns_descriptors) close(each.parcel.descriptors.front());
+    if (each.owns_descriptors) close_all(each.parcel.descriptors);
   }
   if (socket_ < 0) return;
   loop_.remove(socket_, *this);

@@ -8,6 +8,7 @@
 #include <deque>
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,8 @@ class Upgrade final : private Pollable {
  public:
   // The service.
   struct Host {
-    std::function<std::string()> describe;                   // what it knows now, as a document
+    // What it knows now, as a document; where there is a file, with what is too large for that in there. The file is not kept.
+    std::function<std::string(std::optional<int> file)> describe;
     std::function<void()> successor_ready;                   // it is to stop accepting, and then to call let_go()
     std::function<void(std::string_view)> say;               // how it stands, for the service manager
     std::function<void(std::string_view why)> on_failure{};  // no successor has come; this process goes on
@@ -63,7 +65,8 @@ class Upgrade final : private Pollable {
 
   std::expected<void, std::string> spawn(int socket);
   void post(std::string_view word, std::string text, std::vector<int> descriptors = {});
-  void post_document(std::string_view word);
+  enum class WithFile : bool { no, yes };
+  void post_document(std::string_view word, WithFile with_file = WithFile::no);
   void flush();
   void on_events(std::uint32_t events) override;
   void on_alarm();

@@ -1,5 +1,8 @@
 #include "quota/limit.hpp"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <utility>
 
 #include "decide/limit/check.hpp"
@@ -16,10 +19,14 @@ constexpr std::pair<Counter LimitCounters::*, std::uint64_t LimitCounts::*> pair
     {&LimitCounters::waited_us, &LimitCounts::waited_us},
 };
 
-// Whether what was counted by one means the same to the other.
-bool counts_alike(const LimitOptions& before, const LimitOptions& after) {
-  return before.key == after.key && before.ipv4_prefix == after.ipv4_prefix && before.ipv6_prefix == after.ipv6_prefix &&
-         before.keys_max == after.keys_max && limit::keeps_states(before.rule, after.rule);
+// How what is counted is to be read: whatever decides where it is in memory, and what it says there.
+std::string meaning_of(const LimitOptions& options) {
+  std::string text = fmt::format("{} {} {}/{} {}", SlotTable::layout, options.keys_max, options.ipv4_prefix, options.ipv6_prefix,
+                                 limit::meaning_of_states(options.rule));
+  for (const KeyPart& part : options.key) {
+    text += fmt::format(" {}:{}:{}:{}", static_cast<int>(part.source), static_cast<int>(part.from.kind), part.from.segment, part.from.name);
+  }
+  return text;
 }
 
 }  // namespace
@@ -40,12 +47,36 @@ void Limit::continue_from(const LimitCounts& earlier) const {
   }
 }
 
+std::shared_ptr<LocalTable> LimitBook::table_for(const LimitOptions& options) const {
+  const auto copied = std::ranges::find_if(
+      copied_, [&](const CopiedLimit& each) { return each.name == options.name && each.meaning == meaning_of(options); });
+  return std::make_shared<LocalTable>(options.keys_max, seed_, copied == copied_.end() ? FilePart{} : FilePart{copied_in_, copied->offset});
+}
+
+std::vector<CopiedLimit> LimitBook::copy_to(int file) const {
+  std::vector<CopiedLimit> copied;
+  std::uint64_t end = 0;
+  for (const auto& [name, known] : known_) {
+    const SlotTable& slots = known.memory.table->slots();
+    if (known.options.rule.kind == limit::Kind::concurrent) continue;
+    if (ftruncate(file, static_cast<off_t>(end + slots.bytes_in_file())) != 0 || !slots.copy_to({file, end})) break;
+    copied.push_back({name, meaning_of(known.options), end});
+    end += slots.bytes_in_file();
+  }
+  return copied;
+}
+
+void LimitBook::take_over(int file, std::vector<CopiedLimit> copied) {
+  copied_in_ = file;
+  copied_ = std::move(copied);
+}
+
 LimitMemory LimitBook::memory_for(const LimitOptions& options, const Known* known) const {
   LimitMemory memory;
-  if (known != nullptr && counts_alike(known->options, options)) {
+  if (known != nullptr && meaning_of(known->options) == meaning_of(options)) {
     memory = known->memory;
   } else {
-    memory.table = std::make_shared<LocalTable>(options.keys_max, seed_);
+    memory.table = table_for(options);
     memory.refused_keys = std::make_shared<TopKeys>();
     memory.counters = known != nullptr ? known->memory.counters : std::make_shared<std::vector<LimitCounters>>(worker_count_ + 1);
   }
@@ -76,6 +107,7 @@ std::vector<std::shared_ptr<const Limit>> LimitBook::configure(const std::vector
     list.push_back(std::move(limit));
   }
   known_ = std::move(next);
+  copied_.clear();
   return list;
 }
 

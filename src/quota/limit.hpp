@@ -65,6 +65,13 @@ struct Limit {
   void continue_from(const LimitCounts& earlier) const;
 };
 
+// What was counted under a limit's name, as another process has copied it.
+struct CopiedLimit {
+  std::string name;
+  std::string meaning;  // for a limit of which this is another text it means nothing
+  std::uint64_t offset = 0;
+};
+
 // Which memory belongs to which name. On the control thread.
 class LimitBook {
  public:
@@ -74,16 +81,25 @@ class LimitBook {
   [[nodiscard]] std::vector<std::shared_ptr<const Limit>> configure(const std::vector<LimitOptions>& limits,
                                                                     const std::vector<StoreOptions>& stores);
 
+  // Puts what is counted in memory into the file, which is empty, for another process with the same seed. Not what is under way, which is
+  // under way here.
+  [[nodiscard]] std::vector<CopiedLimit> copy_to(int file) const;
+  // Before the first configure(), which goes on with what is in the file then; the descriptor stays the caller's.
+  void take_over(int file, std::vector<CopiedLimit> copied);
+
  private:
   struct Known {
     LimitOptions options;
     LimitMemory memory;
   };
   [[nodiscard]] LimitMemory memory_for(const LimitOptions& options, const Known* known) const;
+  [[nodiscard]] std::shared_ptr<LocalTable> table_for(const LimitOptions& options) const;
 
   const std::uint32_t worker_count_;
   const std::uint64_t seed_;
   std::map<std::string, Known> known_;
+  int copied_in_ = -1;
+  std::vector<CopiedLimit> copied_;
 };
 
 }  // namespace steelyard::quota

@@ -1,6 +1,6 @@
 // The embedded store of a limit: what every key has used, exact over all workers, in memory of fixed size. Shared by all threads; nothing
 // here locks, allocates or waits (slot_table.hpp says how). One table belongs to one limit; the rule is an argument, so that a reload may
-// change it while requests are under way, as long as limit::keeps_states() agrees.
+// change it while requests are under way, as long as limit::meaning_of_states() stays.
 //
 // Two keys whose 64-bit hashes agree in the set and in 32 other bits would share a count; the seed is secret, so that nobody can look
 // for such keys. What has lapsed is free at once. Where more keys are live than there is room, the one that has used least gives way,
@@ -22,7 +22,8 @@ namespace steelyard::quota {
 class LocalTable {
  public:
   // About `keys_max` keys at once, in 32 bytes each.
-  LocalTable(std::size_t keys_max, std::uint64_t seed) : hash_(seed), slots_(keys_max) {}
+  // Goes on with what slots().copy_to() of a table with the same seed has put there, if any.
+  LocalTable(std::size_t keys_max, std::uint64_t seed, const FilePart& copy = {}) : hash_(seed), slots_(keys_max, copy) {}
 
   [[nodiscard]] std::uint64_t hash(std::string_view key) const { return hash_(key); }
 
@@ -40,6 +41,7 @@ class LocalTable {
   // Of how many keys something is counted. Looks at all of the memory, which takes milliseconds: not for workers.
   [[nodiscard]] std::size_t count_keys(const limit::Rule& rule, Instant now) const;
   [[nodiscard]] std::size_t bytes() const { return slots_.bytes(); }
+  [[nodiscard]] const SlotTable& slots() const { return slots_; }
 
  private:
   const KeyedHash hash_;

@@ -40,11 +40,19 @@ enum class Update : std::uint8_t {
   no_room,  // a new key, and every slot of its set is not to be lost
 };
 
+// Where in a file in memory a table is. The descriptor is the caller's.
+struct FilePart {
+  int descriptor = -1;
+  std::uint64_t offset = 0;
+};
+
 class SlotTable {
  public:
   // With `keys_max` keys less than 1 % find no free slot. It takes 32 bytes for each of them; the system gives memory only where it is
   // used.
-  explicit SlotTable(std::size_t keys_max);
+  // Goes on with what copy_to() of a table of as many keys has put there, in that part of the file itself, which nobody else changes from
+  // now on; empty where there is no such part.
+  explicit SlotTable(std::size_t keys_max, const FilePart& copy = {});
   ~SlotTable();
   SlotTable(const SlotTable&) = delete;
   SlotTable& operator=(const SlotTable&) = delete;
@@ -61,6 +69,12 @@ class SlotTable {
   // How many keys have a state of which `is_live(state)`. Looks at all of the memory.
   template <typename IsLive>
   [[nodiscard]] std::size_t count_keys(IsLive is_live) const;
+
+  // What is counted at this moment, for another process, which must take `layout` for the same. False: there is no memory for it.
+  static constexpr int layout = 1;  // of states in memory: another one for each change of it
+  [[nodiscard]] bool copy_to(const FilePart& part) const;
+  // How far apart in a file parts have to begin.
+  [[nodiscard]] std::uint64_t bytes_in_file() const;
 
   // States that gave way although something was lost with them.
   [[nodiscard]] std::uint64_t evicted() const { return evicted_.load(std::memory_order_relaxed); }
@@ -85,6 +99,12 @@ class SlotTable {
     std::uint64_t high;
 
     [[nodiscard]] Words read() const { return {__atomic_load_n(&low, __ATOMIC_SEQ_CST), __atomic_load_n(&high, __ATOMIC_SEQ_CST)}; }
+    // Both halves as they were at one moment.
+    [[nodiscard]] Words read_whole() const {
+      Words words = read();
+      for (Words again = read(); again != words; again = read()) words = again;
+      return words;
+    }
     bool replace(const Words& expected, const Words& desired);
   };
   struct alignas(128) Set {

@@ -175,13 +175,19 @@ def test_a_limit_that_nobody_names_is_warned_of(tmp_path):
     assert done.returncode == 0 and re.search(r":4:\d+: limits\.b: nothing names this limit", done.stderr + done.stdout), done
 
 
-def test_totals_go_on_over_an_upgrade_and_counting_begins_anew():
-    with limited({"a": fixed(2)}) as (_, proxy):
-        assert statuses(proxy, 5) == [200, 200, 429, 429, 429]
+@pytest.mark.parametrize("rule", [fixed(4), {"kind": "sliding_window", "rate": "4/1h"}, {"kind": "token_bucket", "rate": "4/1h"}],
+                         ids=["fixed", "sliding", "bucket"])
+def test_counting_goes_on_over_upgrades(rule):
+    with limited({"a": rule, "b": fixed(100, key="path")}) as (_, proxy):
+        assert statuses(proxy, 2) == [200, 200]
+        for passed in (2, 3):
+            proxy.upgrade()
+            assert shown(proxy, "a")["passed"] == passed
+            assert statuses(proxy, 1) == [200]
         proxy.upgrade()
-        assert (shown(proxy, "a")["passed"], shown(proxy, "a")["refused"]) == (2, 3)
-        assert statuses(proxy, 3) == [200, 200, 429]
-        assert (shown(proxy, "a")["passed"], shown(proxy, "a")["refused"]) == (4, 4)
+        assert statuses(proxy, 2) == [429, 429]
+        assert statuses(proxy, 1, source="127.0.0.2") == [200]
+        assert (shown(proxy, "a")["passed"], shown(proxy, "a")["refused"], shown(proxy, "b")["passed"]) == (5, 2, 5)
 
 
 @pytest.mark.parametrize("store", ["memory", "redis"])

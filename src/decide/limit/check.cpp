@@ -1,5 +1,7 @@
 #include "decide/limit/check.hpp"
 
+#include <fmt/format.h>
+
 #include "decide/limit/sliding_window.hpp"
 
 namespace steelyard::limit {
@@ -22,9 +24,9 @@ std::optional<std::string_view> problem(const Rule& rule) {
   return std::nullopt;
 }
 
-bool keeps_states(const Rule& before, const Rule& after) {
-  if (before.kind != after.kind) return false;
-  return before.kind != Kind::sliding_window || (before.period == after.period && before.count == after.count);
+std::string meaning_of_states(const Rule& rule) {
+  if (rule.kind != Kind::sliding_window) return std::string(name(rule.kind));
+  return fmt::format("{} {}/{}", name(rule.kind), rule.count, rule.period.count());
 }
 
 }  // namespace steelyard::limit

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "decide/limit/rule.hpp"
@@ -17,8 +18,8 @@ inline constexpr Duration fill_max = 365 * 24h;  // that an empty bucket takes t
 // What is wrong with the rule, to be shown behind the name of the limit; nothing: the functions of counting.hpp keep it.
 [[nodiscard]] std::optional<std::string_view> problem(const Rule& rule);
 
-// Whether states that were counted under one rule may be read under the other. Otherwise what was counted has to be forgotten: a
-// new table.
-[[nodiscard]] bool keeps_states(const Rule& before, const Rule& after);
+// How states that were counted under the rule are to be read. Under a rule of which this is another text they mean nothing: what was
+// counted has to be forgotten.
+[[nodiscard]] std::string meaning_of_states(const Rule& rule);
 
 }  // namespace steelyard::limit

@@ -38,6 +38,7 @@ ProcessState everything() {
                          .counts = {1, 2, 3, 4, 5}};
   state.pools.push_back({"app", {server}});
   state.limits.push_back({"per-client", {1, 2, 3, 4, 5, 6}});
+  state.copied_limits = {{"per-client", "1 100 x", 4096}};
   state.used_tokens = {{100, {token::Id{1, 2, 255}, token::Id{3}}}, {102, {token::Id{4}}}};
   state.registry = "{\"x\":1}";
   return state;
@@ -52,6 +53,10 @@ TEST(ProcessState, comes_back_as_it_was) {
   EXPECT_EQ(after->session_secret, before.session_secret);
   EXPECT_EQ(after->seed, UINT64_MAX);
   EXPECT_EQ(after->used_tokens, before.used_tokens);
+  ASSERT_EQ(after->copied_limits.size(), 1U);
+  EXPECT_EQ(after->copied_limits[0].name, "per-client");
+  EXPECT_EQ(after->copied_limits[0].meaning, "1 100 x");
+  EXPECT_EQ(after->copied_limits[0].offset, 4096U);
   EXPECT_EQ(after->registry, before.registry);
   ASSERT_EQ(after->limits.size(), 1U);
   EXPECT_EQ(after->limits[0].name, "per-client");

@@ -13,7 +13,7 @@ namespace upgrade_test {
 
 struct UpgradeTest : ::testing::Test {
   Upgrade::Host host() {
-    return {.describe = [] { return std::string("{}"); },
+    return {.describe = [](std::optional<int>) { return std::string("{}"); },
             .successor_ready = [this] { ready = true; },
             .say = [this](std::string_view text) { said.emplace_back(text); }};
   }
@@ -65,9 +65,10 @@ TEST_F(UpgradeTest, the_child_gets_one_descriptor_and_its_name_but_not_the_word_
   const std::string script = R"(test "$STEELYARD_TAKEOVER_FD" = 3 && test -S /proc/self/fd/3 && test -z "$WATCHDOG_PID" || exit 1
     for each in /proc/self/fd/*; do test "${each##*/}" -le 3 || test ! -S "$each" || exit 1; done
     printf 'ready\n' >&3; exec cat <&3 >/dev/null)";
-  Upgrade upgrade(
-      loop, shell(script),
-      {.describe = [] { return std::string("{}"); }, .successor_ready = [this] { loop.stop(); }, .say = [](std::string_view) {}});
+  Upgrade upgrade(loop, shell(script),
+                  {.describe = [](std::optional<int>) { return std::string("{}"); },
+                   .successor_ready = [this] { loop.stop(); },
+                   .say = [](std::string_view) {}});
   ASSERT_TRUE(upgrade.begin({}));
   loop.run();
   EXPECT_TRUE(upgrade.handed_over());
