@@ -49,9 +49,8 @@ struct FilePart {
 class SlotTable {
  public:
   // With `keys_max` keys less than 1 % find no free slot. It takes 32 bytes for each of them; the system gives memory only where it is
-  // used.
-  // Goes on with what copy_to() of a table of as many keys has put there, in that part of the file itself, which nobody else changes from
-  // now on; empty where there is no such part.
+  // used. Goes on with what copy_to() of a table of as many keys has put there, in that part of the file itself, which nobody else changes
+  // from now on; empty where there is no such part.
   explicit SlotTable(std::size_t keys_max, const FilePart& copy = {});
   ~SlotTable();
   SlotTable(const SlotTable&) = delete;
