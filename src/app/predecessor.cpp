@@ -32,7 +32,7 @@ std::expected<std::unique_ptr<Predecessor>, std::string> Predecessor::meet(int s
 
 Predecessor::~Predecessor() {
   for (const InheritedSocket& socket : sockets_) close(socket.descriptor);
-  if (file_ >= 0) close(file_);
+  close_file();
   if (socket_ < 0) return;
   if (loop_ != nullptr) loop_->remove(socket_, *this);
   close(socket_);
@@ -74,7 +74,7 @@ std::expected<ProcessState, std::string> Predecessor::read_state(Parcel& parcel)
   const auto text = read_memory_file(parcel.descriptors.front());
   close(parcel.descriptors.front());
   for (std::size_t i = 1; i < parcel.descriptors.size(); ++i) {
-    if (file_ >= 0) close(file_);
+    close_file();
     file_ = parcel.descriptors[i];
   }
   if (!text) return std::unexpected("what it knows did not arrive");
@@ -111,6 +111,11 @@ void Predecessor::on_events(std::uint32_t /*events*/) {
 void Predecessor::begin_to_accept() {
   alarm_.disarm();
   if (!std::exchange(accepting_, true)) host_.accepts_no_more(state_);
+  close_file();
+}
+
+void Predecessor::close_file() {
+  if (file_ >= 0) close(std::exchange(file_, -1));
 }
 
 void Predecessor::on_gone() {

@@ -33,7 +33,7 @@ class Predecessor final : private Pollable {
   [[nodiscard]] std::vector<InheritedSocket> take_sockets() { return std::move(sockets_); }
   // What it knew when it said so last.
   [[nodiscard]] const ProcessState& state() const { return state_; }
-  // What came with that and was too large for it.
+  // What came with that and was too large for it; -1: nothing. While accepts_no_more() is told.
   [[nodiscard]] int file() const { return file_; }
   // This process could accept by now. Tells `host` from the loop's thread only.
   void say_ready(EpollLoop& loop, Host host);
@@ -55,6 +55,7 @@ class Predecessor final : private Pollable {
   std::expected<ProcessState, std::string> read_state(Parcel& parcel);
   void on_events(std::uint32_t events) override;
   void begin_to_accept();
+  void close_file();
   void on_gone();
 
   int socket_;
