@@ -25,7 +25,10 @@ struct File {
 };
 
 LimitOptions five(std::string name) {
-  return {.name = std::move(name), .rule = {.kind = Kind::fixed_window, .count = 5, .period = 60s, .burst = 5}};
+  LimitOptions options;
+  options.name = std::move(name);
+  options.rule = {.kind = Kind::fixed_window, .count = 5, .period = 60s, .burst = 5};
+  return options;
 }
 
 std::uint64_t left(const Limit& limit, std::string_view key) {
