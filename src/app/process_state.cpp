@@ -177,23 +177,24 @@ ServerKnowledge read_server(const nlohmann::json& from) {
 }
 
 // All ids that end in one second are one text: there may be a million of them.
-nlohmann::json used_tokens_json(const UsedTokens::Ids& used) {
+nlohmann::json used_tokens_json(const UsedTokens::Memory& used) {
   nlohmann::json page = nlohmann::json::object();
-  for (const auto& [until_s, ids] : used) {
+  for (const auto& [expires_s, ids] : used.ids) {
     std::string bytes;
     for (const token::Id& id : ids) bytes.append(id.begin(), id.end());
-    page[std::to_string(until_s)] = token::to_base64url(bytes);
+    page[std::to_string(expires_s)] = token::to_base64url(bytes);
   }
-  return page;
+  return {{"forgotten", used.forgotten_s}, {"ids", std::move(page)}};
 }
 
-UsedTokens::Ids read_used_tokens(const nlohmann::json& from) {
-  UsedTokens::Ids used;
-  for (const auto& [key, text] : from.items()) {
-    const auto until_s = parse_unsigned<std::uint64_t>(key);
+UsedTokens::Memory read_used_tokens(const nlohmann::json& from) {
+  UsedTokens::Memory used;
+  read(from, "forgotten", used.forgotten_s);
+  for (const auto& [key, text] : from.value("ids", nlohmann::json::object()).items()) {
+    const auto expires_s = parse_unsigned<std::uint64_t>(key);
     const auto bytes = token::decode_base64url(text.get<std::string>());
-    if (!until_s || !bytes) continue;
-    auto& ids = used[static_cast<std::int64_t>(*until_s)];
+    if (!expires_s || !bytes) continue;
+    auto& ids = used.ids[static_cast<std::int64_t>(*expires_s)];
     for (std::size_t at = 0; at + sizeof(token::Id) <= bytes->size(); at += sizeof(token::Id)) {
       std::memcpy(ids.emplace_back().data(), bytes->data() + at, sizeof(token::Id));
     }

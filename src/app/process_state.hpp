@@ -33,7 +33,7 @@ struct ProcessState {
   std::uint64_t seed = 0;
   std::vector<KnownPool> pools{};
   std::vector<KnownLimit> limits{};
-  UsedTokens::Ids used_tokens{};
+  UsedTokens::Memory used_tokens{};
   std::vector<quota::CopiedLimit> copied_limits{};  // in a file that comes with the document
   std::string registry{};                           // for whoever keeps the registered servers; opaque here
 };

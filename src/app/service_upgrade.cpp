@@ -20,7 +20,7 @@ ProcessState Service::state() const {
   ProcessState state{.start = metrics_->start(), .metrics = metrics(), .session_secret = session_secret_, .seed = seed_};
   for (const auto& pool : pools_.pools()) state.pools.push_back({pool->name(), pool->knowledge()});
   for (const auto& limit : view()->site->limits) state.limits.push_back({limit->options.name, limit->counts()});
-  state.used_tokens = used_tokens_->ids();
+  state.used_tokens = used_tokens_->memory();
   state.registry = directory_.handed_over();
   return state;
 }
@@ -96,7 +96,7 @@ void Service::restore(const ProcessState& earlier) {
   for (const ProcessState::KnownPool& known : earlier.pools) {
     if (const auto pool = pools_.find(known.name)) pool->restore(known.servers, moment());
   }
-  used_tokens_->add(earlier.used_tokens, moment().unix_s);
+  used_tokens_->add(earlier.used_tokens);
   continue_limits(earlier);
 }
 
@@ -114,7 +114,7 @@ void Service::continue_from(const ProcessState& earlier) {
   for (const ProcessState::KnownPool& known : earlier.pools) {
     if (const auto pool = pools_.find(known.name)) pool->continue_from(known.servers);
   }
-  used_tokens_->add(earlier.used_tokens, moment().unix_s);
+  used_tokens_->add(earlier.used_tokens);
   continue_limits(earlier);
 }
 

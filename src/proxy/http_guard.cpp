@@ -104,7 +104,7 @@ HttpProxy::Admission HttpProxy::examine(const Trip& trip, const Asked& asked) {
   }
   if (!claims) return denied(claims.error().sentence);
   if (options.one_time && !admission.preflight) {
-    const UsedTokens::Use use = trip.site().used_tokens->use(claims->id, claims->expires_s + skew_s, now_s);
+    const UsedTokens::Use use = trip.site().used_tokens->use(claims->id, claims->expires_s, skew_s, now_s);
     constexpr const char* used = "the token has been used before, and each is good for one request";
     if (use == UsedTokens::Use::again && options.token_in == TokenPlace::cookie) {
       admission.reason = used;
@@ -186,7 +186,9 @@ Task<void> HttpProxy::verify(Trip& trip) {
   const auto target = sole_field(head, original_target);
   const auto method = sole_field(head, original_method);
   const auto client = sole_field(head, original_client);
-  const auto ip = client ? IpAddress::parse(*client) : std::optional(trip.exchange.client.ip);
+  const bool names_client =
+      std::ranges::any_of(head.fields.all(), [](const http::Field& field) { return equals_ignoring_case(field.name, original_client); });
+  const auto ip = client ? IpAddress::parse(*client) : names_client ? std::nullopt : std::optional(trip.exchange.client.ip);
   if (!target || !method || !ip) {
     co_await answer(
         trip, {400, "say by X-Original-URI and X-Original-Method what is to be verified, and by X-Original-Client for which address"});

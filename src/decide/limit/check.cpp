@@ -25,7 +25,9 @@ std::optional<std::string_view> problem(const Rule& rule) {
 }
 
 std::string meaning_of_states(const Rule& rule) {
-  if (rule.kind != Kind::sliding_window) return std::string(name(rule.kind));
+  // What a bandwidth owes has no bound by which another rate could tell what is left of it.
+  const bool of_its_rate = rule.kind == Kind::sliding_window || rule.kind == Kind::bandwidth;
+  if (!of_its_rate) return std::string(name(rule.kind));
   return fmt::format("{} {}/{}", name(rule.kind), rule.count, rule.period.count());
 }
 

@@ -39,7 +39,7 @@ ProcessState everything() {
   state.pools.push_back({"app", {server}});
   state.limits.push_back({"per-client", {1, 2, 3, 4, 5, 6}});
   state.copied_limits = {{"per-client", "1 100 x", 4096}};
-  state.used_tokens = {{100, {token::Id{1, 2, 255}, token::Id{3}}}, {102, {token::Id{4}}}};
+  state.used_tokens = {.ids = {{100, {token::Id{1, 2, 255}, token::Id{3}}}, {102, {token::Id{4}}}}, .forgotten_s = 99};
   state.registry = "{\"x\":1}";
   return state;
 }
