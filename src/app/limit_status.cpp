@@ -63,8 +63,8 @@ nlohmann::ordered_json describe(const quota::Limit& limit, Instant now, Detail d
   described["unreachable"] = counts.unreachable;
   if (options.rule.kind == limit::Kind::bandwidth) described["waited_seconds"] = static_cast<double>(counts.waited_us) / 1e6;
   described["keys_max"] = options.keys_max;
-  described["keys_evicted"] = limit.memory.table->evicted();
-  described["uncounted"] = limit.memory.table->uncounted();
+  described["keys_evicted"] = counts.evicted;
+  described["uncounted"] = counts.uncounted;
   if (detail == Detail::some) return described;
   // All of the memory is looked at, which takes some milliseconds.
   described["keys"] = limit.memory.table->count_keys(options.rule, now);

@@ -51,6 +51,7 @@ constexpr std::pair<const char*, std::uint64_t ServerCounts::*> server_counters[
     {"error_statuses", &ServerCounts::error_statuses},
     {"connections_opened", &ServerCounts::connections_opened},
     {"connections_reused", &ServerCounts::connections_reused},
+    {"redirects", &ServerCounts::redirects},
 };
 constexpr std::pair<const char*, std::uint64_t quota::LimitCounts::*> limit_counters[] = {
     {"passed", &quota::LimitCounts::passed},
@@ -59,6 +60,8 @@ constexpr std::pair<const char*, std::uint64_t quota::LimitCounts::*> limit_coun
     {"exempt", &quota::LimitCounts::exempt},
     {"unreachable", &quota::LimitCounts::unreachable},
     {"waited_us", &quota::LimitCounts::waited_us},
+    {"evicted", &quota::LimitCounts::evicted},
+    {"uncounted", &quota::LimitCounts::uncounted},
 };
 constexpr std::pair<const char*, Hold> holds[] = {
     {"unhealthy", Hold::unhealthy}, {"draining", Hold::draining}, {"ejected", Hold::ejected}, {"unreachable", Hold::unreachable}};
@@ -140,6 +143,10 @@ nlohmann::json server_json(const ServerKnowledge& server) {
   if (server.pause) {
     page["pause"] = {{"began", server.pause->began.ns}, {"ends", server.pause->ends.ns}, {"length", server.pause->length.count()}};
   }
+  page["active"] = server.active;
+  if (server.remote) {
+    page["remote"] = {{"load", server.remote->load}, {"arrived", server.remote->arrived}, {"run", server.remote->run}};
+  }
   for (const auto& [key, counter] : server_counters) page["counts"][key] = server.counts.*counter;
   return page;
 }
@@ -171,6 +178,10 @@ ServerKnowledge read_server(const nlohmann::json& from) {
   read(estimate, "updated", server.estimate.updated);
   if (const auto pause = from.find("pause"); pause != from.end()) {
     server.pause = {Instant{pause->at("began")}, Instant{pause->at("ends")}, Duration{pause->at("length").get<std::int64_t>()}};
+  }
+  read(from, "active", server.active);
+  if (const auto remote = from.find("remote"); remote != from.end()) {
+    server.remote = {remote->at("load"), remote->at("arrived"), remote->at("run")};
   }
   for (const auto& [key, counter] : server_counters) read(from.at("counts"), key, server.counts.*counter);
   return server;

@@ -74,6 +74,7 @@ std::optional<Site::Page> Service::last_page(std::string_view path) const {
 void Service::take_over() {
   const auto on_gone = [this] {
     log_message(LogLevel::info, "upgrade: the process before this one has ended");
+    for (const auto& pool : pools_.pools()) pool->forget_elsewhere();
     if (upgrade_.handed_over()) end_if_handed_over();
   };
   std::vector<PoolOptions> pools = first_->options.pools;

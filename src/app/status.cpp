@@ -26,7 +26,7 @@ nlohmann::ordered_json describe(const Server& server) {
           {"since_unix_seconds", standing.since_unix_s},
           {"active", server.load.active.load(std::memory_order_relaxed)},
           {"remote", server.remote.value()},
-          {"redirects", server.remote.redirects()},
+          {"redirects", counts.redirects},
           {"public_url", server.public_url()},
           {"latency_ms", std::round(static_cast<double>(server.load.estimate.latency_us())) / 1000},
           {"ejections", server.ejections.load(std::memory_order_relaxed)},

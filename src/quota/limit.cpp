@@ -17,6 +17,8 @@ constexpr std::pair<Counter LimitCounters::*, std::uint64_t LimitCounts::*> pair
     {&LimitCounters::exempt, &LimitCounts::exempt},
     {&LimitCounters::unreachable, &LimitCounts::unreachable},
     {&LimitCounters::waited_us, &LimitCounts::waited_us},
+    {&LimitCounters::evicted, &LimitCounts::evicted},
+    {&LimitCounters::uncounted, &LimitCounts::uncounted},
 };
 
 // How what is counted is to be read: whatever decides where it is in memory, and what it says there.
@@ -36,6 +38,8 @@ LimitCounts Limit::counts() const {
   for (const LimitCounters& counted : *memory.counters) {
     for (const auto& [counter, total] : pairs) sum.*total += (counted.*counter).value();
   }
+  sum.evicted += memory.table->evicted();
+  sum.uncounted += memory.table->uncounted();
   return sum;
 }
 
@@ -79,6 +83,10 @@ LimitMemory LimitBook::memory_for(const LimitOptions& options, const Known* know
     memory.table = table_for(options);
     memory.refused_keys = std::make_shared<TopKeys>();
     memory.counters = known != nullptr ? known->memory.counters : std::make_shared<std::vector<LimitCounters>>(worker_count_ + 1);
+    if (known != nullptr) {
+      memory.counters->back().evicted.add(known->memory.table->evicted());
+      memory.counters->back().uncounted.add(known->memory.table->uncounted());
+    }
   }
   const bool same_store = known != nullptr && known->options.store == options.store;
   if (options.store.empty()) {

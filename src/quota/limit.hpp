@@ -26,6 +26,9 @@ struct alignas(64) LimitCounters {
   Counter exempt;
   Counter unreachable;  // decided without the store, which could not be asked
   Counter waited_us;    // of bandwidth
+  // Of tables that are gone.
+  Counter evicted;
+  Counter uncounted;
 };
 
 // The sum of them.
@@ -36,6 +39,8 @@ struct LimitCounts {
   std::uint64_t exempt = 0;
   std::uint64_t unreachable = 0;
   std::uint64_t waited_us = 0;
+  std::uint64_t evicted = 0;
+  std::uint64_t uncounted = 0;
 };
 
 // What stays when the configuration changes.

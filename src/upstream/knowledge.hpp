@@ -38,6 +38,8 @@ struct ServerKnowledge {
   std::int64_t warm_since_ns = 0;
   balance::Estimate::Values estimate;
   ServerCounts counts;
+  std::uint32_t active = 0;          // exchanges under way there
+  std::optional<LoadReport> remote;  // what it was sent by redirects
 };
 
 }  // namespace steelyard

@@ -86,6 +86,8 @@ class Pool {
   void restore(std::span<const ServerKnowledge> knowledge, const Moment& at);
   // Only what has been counted there since; at any time.
   void continue_from(std::span<const ServerKnowledge> knowledge);
+  // That process has ended: nothing is under way there.
+  void forget_elsewhere();
   // What `server` says of what it was sent by redirects; until it first does, that counts for nothing. From the control thread.
   void report(Server& server, const LoadReport& report, Instant now);
   // Publishes what has changed since the last time, drops remote work that can no longer arrive, lets one of those that wait for a place
@@ -151,6 +153,7 @@ class Pool {
   void begin_slow_start_locked(Server& server, Instant now);
   Server* find_known_locked(const ServerKnowledge& known) const;
   void restore_locked(Server& server, const ServerKnowledge& known, const Moment& at);
+  void set_elsewhere_locked(Server& server, std::uint32_t active);
   void hold_drain_locked(Server& server, Hold hold, std::string reason, const Moment& at);
   void release_drain_locked(Server& server, Hold hold, std::string_view reason, const Moment& at);
   using KnownServers = std::unordered_multimap<std::string_view, std::shared_ptr<Server>>;  // by id

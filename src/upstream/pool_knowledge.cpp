@@ -26,7 +26,9 @@ std::vector<ServerKnowledge> Pool::knowledge() const {
                           .ejection_ended = server->ejection_ended,
                           .warm_since_ns = server->load.warm_since_ns.load(std::memory_order_relaxed),
                           .estimate = server->load.estimate.values(),
-                          .counts = server->counts()};
+                          .counts = server->counts(),
+                          .active = server->own_active() + server->elsewhere.load(std::memory_order_relaxed),
+                          .remote = server->remote.known()};
     for (const Hold hold : found_out) {
       if (auto note = server->note(hold)) known.holds.push_back({hold, std::move(*note)});
     }
@@ -49,8 +51,21 @@ void Pool::restore(std::span<const ServerKnowledge> knowledge, const Moment& at)
 void Pool::continue_from(std::span<const ServerKnowledge> knowledge) {
   const std::lock_guard lock(mutex_);
   for (const ServerKnowledge& known : knowledge) {
-    if (Server* const server = find_known_locked(known)) server->continue_from(known.counts);
+    Server* const server = find_known_locked(known);
+    if (server == nullptr) continue;
+    server->continue_from(known.counts);
+    set_elsewhere_locked(*server, known.active);
   }
+}
+
+void Pool::forget_elsewhere() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& server : servers_) set_elsewhere_locked(*server, 0);
+  for (const auto& server : leaving_) set_elsewhere_locked(*server, 0);
+}
+
+void Pool::set_elsewhere_locked(Server& server, std::uint32_t active) {
+  change_remote(server, std::int64_t{active} - server.elsewhere.exchange(active, std::memory_order_relaxed));
 }
 
 Server* Pool::find_known_locked(const ServerKnowledge& known) const {
@@ -61,6 +76,8 @@ Server* Pool::find_known_locked(const ServerKnowledge& known) const {
 
 void Pool::restore_locked(Server& server, const ServerKnowledge& known, const Moment& at) {
   server.continue_from(known.counts);
+  set_elsewhere_locked(server, known.active);
+  if (known.remote) change_remote(server, server.remote.report(*known.remote, at.now));
   server.ejections.store(known.ejections, std::memory_order_relaxed);
   server.ejections_remembered = known.ejections_remembered;
   server.ejection_ended = known.ejection_ended;

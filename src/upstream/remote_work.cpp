@@ -15,6 +15,11 @@ bool RemoteWork::send(Duration lifetime) {
   return true;
 }
 
+std::optional<LoadReport> RemoteWork::known() const {
+  if (!last_) return std::nullopt;
+  return LoadReport{.load = static_cast<std::uint32_t>(value()), .arrived = last_->arrived, .run = last_->run};
+}
+
 std::int64_t RemoteWork::report(const LoadReport& report, Instant now) {
   if (!last_ || last_->run != report.run) samples_.clear();
   last_ = report;

@@ -44,6 +44,9 @@ class RemoteWork {
   // One more is sent, and may arrive within `lifetime`. True: it counts as remote work from now on, and is in `load.active` already.
   bool send(Duration lifetime);
 
+  // On the control thread: what would be reported now if all that is on its way had arrived; nothing of a server that does not report.
+  [[nodiscard]] std::optional<LoadReport> known() const;
+
   // On the control thread, one after the other. Each returns by how much the remote work has changed.
   std::int64_t report(const LoadReport& report, Instant now);
   // Without news: what can no longer arrive is lost.

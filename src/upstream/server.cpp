@@ -9,13 +9,21 @@
 namespace steelyard {
 
 ServerCounts operator+(const ServerCounts& a, const ServerCounts& b) {
-  return {a.requests + b.requests, a.failures + b.failures, a.error_statuses + b.error_statuses,
-          a.connections_opened + b.connections_opened, a.connections_reused + b.connections_reused};
+  return {a.requests + b.requests,
+          a.failures + b.failures,
+          a.error_statuses + b.error_statuses,
+          a.connections_opened + b.connections_opened,
+          a.connections_reused + b.connections_reused,
+          a.redirects + b.redirects};
 }
 
 ServerCounts operator-(const ServerCounts& a, const ServerCounts& b) {
-  return {a.requests - b.requests, a.failures - b.failures, a.error_statuses - b.error_statuses,
-          a.connections_opened - b.connections_opened, a.connections_reused - b.connections_reused};
+  return {a.requests - b.requests,
+          a.failures - b.failures,
+          a.error_statuses - b.error_statuses,
+          a.connections_opened - b.connections_opened,
+          a.connections_reused - b.connections_reused,
+          a.redirects - b.redirects};
 }
 
 Server::Server(const ServerOptions& options, const SocketAddress& resolved, std::uint32_t most, std::uint32_t workers,
@@ -69,7 +77,7 @@ ServerCounts Server::counts() const {
 }
 
 ServerCounts Server::own_counts() const {
-  ServerCounts counts;
+  ServerCounts counts{.redirects = remote.redirects()};
   for (const ServerShard& shard : shards()) {
     counts.requests += shard.metrics.requests.value();
     counts.failures += shard.metrics.failures.value();

@@ -94,6 +94,7 @@ struct ServerCounts {
   std::uint64_t error_statuses = 0;
   std::uint64_t connections_opened = 0;
   std::uint64_t connections_reused = 0;
+  std::uint64_t redirects = 0;
   friend bool operator==(const ServerCounts&, const ServerCounts&) = default;
   // Each by itself, modulo 2^64.
   friend ServerCounts operator+(const ServerCounts& a, const ServerCounts& b);
@@ -159,10 +160,10 @@ class Server : public std::enable_shared_from_this<Server> {
   // Counts an exchange, unless there are active_max of them.
   [[nodiscard]] bool begin_exchange();
   void end_exchange() { load.active.fetch_sub(1); }
-  // What is under way here, without remote work.
+  // What is under way here: neither remote work, nor what the process before this one still has there.
   [[nodiscard]] std::uint32_t own_active() const {
     const std::uint32_t active = load.active.load(std::memory_order_relaxed);
-    const std::int64_t work = remote.value();
+    const std::int64_t work = remote.value() + elsewhere.load(std::memory_order_relaxed);
     return active > work ? active - static_cast<std::uint32_t>(work) : 0;
   }
 
@@ -185,6 +186,7 @@ class Server : public std::enable_shared_from_this<Server> {
   // Under the pool's lock: how many of them still make the next one longer, and when the last one ended.
   std::uint32_t ejections_remembered = 0;
   Instant ejection_ended;
+  std::atomic<std::uint32_t> elsewhere{0};  // of `load.active`, what the process before this one still has under way there
 
  private:
   std::atomic<std::uint32_t> weight_;

@@ -35,7 +35,9 @@ ProcessState everything() {
                          .ejection_ended = Instant{4},
                          .warm_since_ns = 9,
                          .estimate = {1.5F, 2.5F, true, 3.5F, 0.25F, Instant{11}},
-                         .counts = {1, 2, 3, 4, 5}};
+                         .counts = {1, 2, 3, 4, 5, 6},
+                         .active = 7,
+                         .remote = LoadReport{8, UINT64_MAX, "run"}};
   state.pools.push_back({"app", {server}});
   state.limits.push_back({"per-client", {1, 2, 3, 4, 5, 6}});
   state.copied_limits = {{"per-client", "1 100 x", 4096}};
@@ -73,7 +75,9 @@ TEST(ProcessState, comes_back_as_it_was) {
   EXPECT_EQ(after->metrics.response_times.maximum(), 90s);
   EXPECT_EQ(after->metrics.response_times.average(), before.metrics.response_times.average());
   const ServerKnowledge& server = after->pools.at(0).servers.at(0);
-  EXPECT_EQ(server.counts, (ServerCounts{1, 2, 3, 4, 5}));
+  EXPECT_EQ(server.counts, (ServerCounts{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(server.active, 7U);
+  EXPECT_EQ(server.remote, (LoadReport{8, UINT64_MAX, "run"}));
   ASSERT_EQ(server.holds.size(), 2U);
   EXPECT_EQ(server.holds[0].hold, Hold::unhealthy);
   EXPECT_EQ(server.holds[0].note.since_unix_s, 100);
