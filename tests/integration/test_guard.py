@@ -172,6 +172,12 @@ def test_a_huge_token_is_refused(tmp_path):
         assert app.requests == []
 
 
+def test_hops_in_another_spelling_are_not_called_a_token(tmp_path):
+    with guarding(tmp_path, "--gateway", "http://gateway.test") as (guard, _):
+        answer = guard.get("/a?steelyard_hop%73=1")
+        assert answer.status == 403 and b"percent-encodes the name of a parameter" in answer.body
+
+
 def test_a_token_is_good_once(tmp_path):
     token = mint("/a")
     with guarding(tmp_path) as (guard, app):
