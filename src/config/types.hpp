@@ -115,6 +115,7 @@ struct Span {
   Duration min;
   Duration max;
   std::optional<Word<Duration>> word = std::nullopt;
+  bool whole_seconds = false;  // for what is kept in seconds
 
   void read(const Node& node, Duration& value, Reading& reading) const;
   Json write(Duration value) const;
