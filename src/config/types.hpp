@@ -294,7 +294,7 @@ struct OrOff {
     } else {
       const bool yes = node.text == "true" || node.text == "yes" || node.text == "on";
       const bool no = node.text == "false" || node.text == "no" || node.text == "none" || node.text == "never";
-      const std::string hint = yes ? "; write {} for its defaults" : no ? R"(; did you mean "off"?)" : did_you_mean(node.text, {"off"});
+      const std::string hint = yes ? "; " + inner.advice() : no ? R"(; did you mean "off"?)" : did_you_mean(node.text, {"off"});
       reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(), hint));
     }
   }
