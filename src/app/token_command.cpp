@@ -86,17 +86,22 @@ int keygen(const KeygenArguments& arguments) {
   const auto key = is_pair ? Key::from_private(id, secret) : Key::from_secret(id, secret);
   if (!key) return refuse_token("keygen", fmt::format("the key {}", key.error()));
   const auto set_of = [](const std::string& jwk) { return fmt::format("{{\"keys\": [\n  {}\n]}}\n", jwk); };
-  if (arguments.out.empty()) {
-    fmt::print("{}", set_of(to_jwk(*key, secret)));
-  } else {
+  if (!arguments.out.empty()) {
     const auto written = write_key_file(arguments.out, set_of(to_jwk(*key, secret)), KeyFile::secret);
     if (!written) return refuse_token("keygen", written.error());
-    fmt::print("{}: key {} ({}), which signs: keep it secret\n", arguments.out, key->id(), name_of(key->algorithm()));
   }
-  if (arguments.public_out.empty()) return 0;
-  const auto written = write_key_file(arguments.public_out, set_of(to_jwk(*key)), KeyFile::open);
-  if (!written) return refuse_token("keygen", written.error());
-  if (!arguments.out.empty()) fmt::print("{}: its public half, for guards\n", arguments.public_out);
+  if (!arguments.public_out.empty()) {
+    const auto written = write_key_file(arguments.public_out, set_of(to_jwk(*key)), KeyFile::open);
+    // Half a pair is of no use, and would be in the way of the next try.
+    if (!written && !arguments.out.empty()) std::remove(arguments.out.c_str());
+    if (!written) return refuse_token("keygen", written.error());
+  }
+  if (arguments.out.empty()) {
+    fmt::print("{}", set_of(to_jwk(*key, secret)));
+    return 0;
+  }
+  fmt::print("{}: key {} ({}), which signs: keep it secret\n", arguments.out, key->id(), name_of(key->algorithm()));
+  if (!arguments.public_out.empty()) fmt::print("{}: its public half, for guards\n", arguments.public_out);
   return 0;
 }
 

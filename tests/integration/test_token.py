@@ -125,6 +125,12 @@ def test_keygen_writes_a_pair_whose_public_half_verifies_and_does_not_sign(tmp_p
     assert decode(key["x"]) == public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
+def test_a_pair_of_which_a_half_cannot_be_written_leaves_no_other_half(tmp_path):
+    done = run("token", "keygen", "--algorithm", "EdDSA", "--out", "keys.json", "--public", "none/public.json", directory=tmp_path)
+    assert done.returncode == 2 and "none/public.json" in done.stderr and not done.stdout
+    assert not list(tmp_path.iterdir())
+
+
 def test_there_is_no_public_half_of_a_secret(tmp_path):
     done = run("token", "keygen", "--public", "guard.json", directory=tmp_path)
     assert done.returncode == 2 and "--algorithm EdDSA" in done.stderr and not done.stdout
