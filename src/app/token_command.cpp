@@ -219,6 +219,7 @@ CLI::App* add_request(CLI::App& parent, const std::string& name, const std::stri
   command->add_option("--method", arguments.method, "Method of the request")->capture_default_str();
   command->add_option("--now", arguments.now_s, "Seconds since 1970, instead of the clock")
       ->check(CLI::Range(std::int64_t{0}, token::time_max_s));
+  command->add_option("--parameter", arguments.parameter, "The parameter of the request that has the token")->capture_default_str();
   command->add_flag("--json", arguments.json, "Print the result as JSON");
   return command;
 }
@@ -241,7 +242,6 @@ void add_verify(CLI::App& parent, int& exit_code) {
   command->add_option("TOKEN", arguments->token, "- is standard input; without it the token is taken out of --target");
   command->add_option("--client", arguments->client, "The client's address; a token for a certain one is denied without");
   command->add_option("--skew", arguments->skew, "How far the clocks may differ")->capture_default_str();
-  command->add_option("--parameter", arguments->parameter, "The parameter of --target that has the token")->capture_default_str();
   command->footer(
       "Ends with 0 where the token is valid, with 1 where it is denied, with 2 where something else is wrong. Whether it was used before "
       "is not known here.\n\nExamples:\n  steelyard token verify --keys keys.json --server app-1 --target '/files/a.bin?part=2' --client "

@@ -250,6 +250,8 @@ def test_inspect_gives_a_terminal_no_orders(keys):
     (["--target", "files"], 'begin with "/"'),
     (["--target", "/a b"], "percent-encoded"),
     (["--target", "/a#b"], "never sent"),
+    (["--target", "/a?steelyard_token=x"], "steelyard_token already"),
+    (["--target", "/a?b&steelyard%5ftoken=x"], "steelyard_token already"),
     (["--method", "get"], "capitals"),
     (["--method", "G T"], "not a method"),
     (["--server", ""], "server's id"),
@@ -265,6 +267,11 @@ def test_mint_says_which_option_is_wrong(keys, arguments, told):
     options = dict([REQUEST[0:2], REQUEST[2:4], arguments])
     done = run("token", "mint", "--keys", keys, *[part for option in options.items() for part in option])
     assert done.returncode == 2 and told in done.stderr and not done.stdout
+
+
+def test_mint_knows_tokens_of_another_name(keys):
+    other = ["--target", "/a?steelyard_token=x", "--parameter", "pass"]
+    assert run("token", "mint", "--keys", keys, "--server", "app-1", *other).returncode == 0
 
 
 @pytest.mark.parametrize("text, told", [
