@@ -4,15 +4,20 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "app/admin_commands.hpp"
 #include "app/audit_command.hpp"
 #include "app/backend_command.hpp"
 #include "app/commands.hpp"
+#include "app/exit_codes.hpp"
 #include "app/guard_command.hpp"
 #include "app/load_command.hpp"
 #include "app/packet_command.hpp"
@@ -148,9 +153,7 @@ std::optional<std::string> unknown_command(const CLI::App& app, int argc, char**
                      nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest));
 }
 
-}  // namespace
-
-int run_command_line(int argc, char** argv) {
+int parse_and_run(int argc, char** argv) {
   CLI::App app("Steelyard: a reverse proxy and load balancer.", "steelyard");
   app.set_version_flag("--version", "steelyard " STEELYARD_VERSION);
   app.footer("Each command has --help with an example. Try it: steelyard demo");
@@ -193,6 +196,27 @@ int run_command_line(int argc, char** argv) {
     return 2;
   }
   return exit_code;
+}
+
+// The last of what commands print leaves their buffer only here: they have not done their work where it goes nowhere, such as on a full
+// disk.
+int finish_output(int exit_code) {
+  const int error = std::fflush(stdout) == 0 ? 0 : errno;
+  if (error == 0 && std::ferror(stdout) == 0) return exit_code;
+  fmt::print(stderr, "steelyard: standard output cannot be written{}: what is there is not complete\n",
+             error == 0 ? "" : fmt::format(" ({})", std::strerror(error)));
+  return exit_code == 0 ? exit_failed : exit_code;
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  try {
+    return finish_output(parse_and_run(argc, argv));
+  } catch (const std::system_error&) {
+    if (std::ferror(stdout) == 0) throw;
+    return finish_output(exit_failed);  // fmt throws where the buffer is full before the end
+  }
 }
 
 }  // namespace steelyard

@@ -84,6 +84,8 @@ std::expected<Options, std::string> read_options(const GuardArguments& arguments
   const auto skew = config::parse_duration(arguments.skew);
   if (!skew) return wrong(fmt::format("--skew {} {}", arguments.skew, skew.error()));
   if (*skew > skew_max) return wrong(fmt::format("--skew {} is too long: up to 5m, for clocks that are not quite right", arguments.skew));
+  if (*skew % 1s != Duration{0})
+    return wrong(fmt::format("--skew {}: write whole seconds, such as 1s: tokens know nothing finer", arguments.skew));
   if (const auto problem = config::check_token_name(arguments.guard.token_name)) return wrong("--token-name " + *problem);
   if (const auto problem = config::check_known_server_id(arguments.guard.server)) return wrong("--id: " + *problem);
   if (!arguments.guard.gateway.empty()) {

@@ -61,6 +61,10 @@ std::expected<std::int64_t, std::string> read_seconds(std::string_view option, c
 
 std::expected<token::Claims, std::string> read_claims(const TokenArguments& arguments, std::int64_t now_s, const token::Id& id) {
   if (const auto checked = check_request(arguments); !checked) return wrong(checked.error());
+  if (const auto carried = token::take_parameter(arguments.target, arguments.parameter); !carried || carried->value) {
+    return wrong(fmt::format("--target {}: it has the parameter {} already, which no guard leaves in a target: give the target without it",
+                             quote(arguments.target), arguments.parameter));
+  }
   token::Claims claims{.server = arguments.server,
                        .method = arguments.method,
                        .target_hash = token::hash_of(arguments.target),

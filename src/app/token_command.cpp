@@ -86,17 +86,22 @@ int keygen(const KeygenArguments& arguments) {
   const auto key = is_pair ? Key::from_private(id, secret) : Key::from_secret(id, secret);
   if (!key) return refuse_token("keygen", fmt::format("the key {}", key.error()));
   const auto set_of = [](const std::string& jwk) { return fmt::format("{{\"keys\": [\n  {}\n]}}\n", jwk); };
-  if (arguments.out.empty()) {
-    fmt::print("{}", set_of(to_jwk(*key, secret)));
-  } else {
+  if (!arguments.out.empty()) {
     const auto written = write_key_file(arguments.out, set_of(to_jwk(*key, secret)), KeyFile::secret);
     if (!written) return refuse_token("keygen", written.error());
-    fmt::print("{}: key {} ({}), which signs: keep it secret\n", arguments.out, key->id(), name_of(key->algorithm()));
   }
-  if (arguments.public_out.empty()) return 0;
-  const auto written = write_key_file(arguments.public_out, set_of(to_jwk(*key)), KeyFile::open);
-  if (!written) return refuse_token("keygen", written.error());
-  if (!arguments.out.empty()) fmt::print("{}: its public half, for guards\n", arguments.public_out);
+  if (!arguments.public_out.empty()) {
+    const auto written = write_key_file(arguments.public_out, set_of(to_jwk(*key)), KeyFile::open);
+    // Half a pair is of no use, and would be in the way of the next try.
+    if (!written && !arguments.out.empty()) std::remove(arguments.out.c_str());
+    if (!written) return refuse_token("keygen", written.error());
+  }
+  if (arguments.out.empty()) {
+    fmt::print("{}", set_of(to_jwk(*key, secret)));
+    return 0;
+  }
+  fmt::print("{}: key {} ({}), which signs: keep it secret\n", arguments.out, key->id(), name_of(key->algorithm()));
+  if (!arguments.public_out.empty()) fmt::print("{}: its public half, for guards\n", arguments.public_out);
   return 0;
 }
 
@@ -214,6 +219,7 @@ CLI::App* add_request(CLI::App& parent, const std::string& name, const std::stri
   command->add_option("--method", arguments.method, "Method of the request")->capture_default_str();
   command->add_option("--now", arguments.now_s, "Seconds since 1970, instead of the clock")
       ->check(CLI::Range(std::int64_t{0}, token::time_max_s));
+  command->add_option("--parameter", arguments.parameter, "The parameter of the request that has the token")->capture_default_str();
   command->add_flag("--json", arguments.json, "Print the result as JSON");
   return command;
 }
@@ -236,7 +242,6 @@ void add_verify(CLI::App& parent, int& exit_code) {
   command->add_option("TOKEN", arguments->token, "- is standard input; without it the token is taken out of --target");
   command->add_option("--client", arguments->client, "The client's address; a token for a certain one is denied without");
   command->add_option("--skew", arguments->skew, "How far the clocks may differ")->capture_default_str();
-  command->add_option("--parameter", arguments->parameter, "The parameter of --target that has the token")->capture_default_str();
   command->footer(
       "Ends with 0 where the token is valid, with 1 where it is denied, with 2 where something else is wrong. Whether it was used before "
       "is not known here.\n\nExamples:\n  steelyard token verify --keys keys.json --server app-1 --target '/files/a.bin?part=2' --client "

@@ -161,8 +161,10 @@ std::expected<Loaded, Problems> load_text(std::string_view text, std::string nam
 std::string to_string(const Problem& problem) {
   std::string text = problem.file;
   if (problem.line > 0) text += fmt::format(":{}:{}", problem.line, problem.column);
-  if (!problem.path.empty()) text += ": " + problem.path;
-  return printable(text + ": " + problem.message);
+  for (const std::string& part : {problem.path, problem.message}) {
+    if (!part.empty()) text += (text.empty() ? "" : ": ") + part;
+  }
+  return printable(text);
 }
 
 }  // namespace steelyard::config

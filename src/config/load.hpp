@@ -20,7 +20,7 @@ struct Problem {
   std::string message{};  // what was found, what is allowed, the nearest spelling, what to do
 };
 
-// "file:line:column: path: message"
+// "file:line:column: path: message", without what is not known
 std::string to_string(const Problem& problem);
 
 struct Loaded {

@@ -19,6 +19,13 @@ void report_key_without_effect(const Entry& entry, const std::string& key, const
                                          key, value, key));
 }
 
+std::string shortest_map(const std::vector<std::string>& needed) {
+  if (needed.empty()) return "write {} for its defaults";
+  std::string keys;
+  for (const std::string& name : needed) keys += fmt::format("{}{}: ...", keys.empty() ? "" : ", ", name);
+  return fmt::format("write {{{}}}", keys);
+}
+
 std::string spell_default(const Json& written) {
   if (written.is_null() || written.is_object()) return "";
   const auto plain = [](const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };

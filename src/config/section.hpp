@@ -160,6 +160,9 @@ void report_unknown_key(const Entry& entry, const std::vector<std::string>& know
 void report_missing_key(const Node& node, const std::string& name, const std::string& words, Reading& reading);
 void report_key_without_effect(const Entry& entry, const std::string& key, const std::string& value, Reading& reading);
 
+// "write {} for its defaults", or with the keys that a map cannot be without: "write {keys: ..., server: ...}".
+std::string shortest_map(const std::vector<std::string>& needed);
+
 // A default as the reference shows it: "" where it is absent or a map.
 std::string spell_default(const Json& written);
 
@@ -173,7 +176,7 @@ struct Section {
 
   void read(const Node& node, Struct& value, Reading& reading) const {
     if (node.kind != NodeKind::map) {
-      const char* hint = node.kind == NodeKind::null ? "; write {} for its defaults, or remove it" : "";
+      const std::string hint = node.kind == NodeKind::null ? fmt::format("; {}, or remove it", advice()) : "";
       reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), described, hint));
       return;
     }
@@ -227,6 +230,15 @@ struct Section {
   }
 
   std::string words() const { return described; }
+
+  // For whoever wrote something else than a map.
+  std::string advice() const {
+    std::vector<std::string> needed;
+    for (const Key<Struct>& key : keys) {
+      if (key.presence == Presence::required) needed.push_back(key.name);
+    }
+    return shortest_map(needed);
+  }
 
   void document(const std::string& path, Reference& reference) const {
     reference.begin(path);

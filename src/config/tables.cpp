@@ -228,11 +228,6 @@ Section<RedirectOptions> redirect_table() {
           }};
 }
 
-void check_guard(const Node& node, GuardOptions& guard, Reading& reading) {
-  if (!guard.server.empty() || node.find("server") != nullptr) return;
-  report_missing_key(node, "server", "the id by which the gateway knows this server", reading);
-}
-
 Section<GuardOptions> guard_table() {
   using Guard = GuardOptions;
   const Choice<TokenPlace> place{{{"query", TokenPlace::query}, {"cookie", TokenPlace::cookie}}};
@@ -242,18 +237,18 @@ Section<GuardOptions> guard_table() {
           {
               required<Guard>("keys", SY_AT(.keys), Text{"a file's path", check_file_path},
                               "A file with keys as a JWK Set (RFC 7517), by which tokens are checked; public halves will do."),
-              key<Guard>("server", SY_AT(.server), id, "The id by which the gateway knows the server that this is.", "**required**"),
+              required<Guard>("server", SY_AT(.server), id, "The id by which the gateway knows the server that this is."),
               key<Guard>("gateway", SY_AT(.gateway), NonEmpty<Text>{public_url()}, "Where clients without a token are sent back to.",
                          "none: they are refused"),
               key<Guard>("token_in", SY_AT(.token_in), place, "Where the token is, as the gateway has it."),
               key<Guard>("token_name", SY_AT(.token_name), name, "What it is called there."),
               key<Guard>("bind_query", SY_AT(.bind_query), Switch{}, "Whether tokens are for path and query, or for the path alone."),
-              key<Guard>("skew", SY_AT(.skew), Span{0s, 5min}, "How far the gateway's clock may differ from this one's."),
+              key<Guard>("skew", SY_AT(.skew), Span{.min = 0s, .max = 5min, .whole_seconds = true},
+                         "How far the gateway's clock may differ from this one's."),
               key<Guard>("one_time", SY_AT(.one_time), Switch{}, "Whether each token is good for one request only."),
               key<Guard>("hops_max", SY_AT(.hops_max), count(1, 16),
                          "How often a client is sent back before it is told that it goes in a circle."),
-          },
-          check_guard};
+          }};
 }
 
 Section<RouteOptions> route_table() {

@@ -29,7 +29,7 @@ void Span::read(const Node& node, Duration& value, Reading& reading) const {
   const auto duration = parse_duration(node.text);
   if (!duration) {
     reading.refuse(node, duration.error(), words(), did_you_mean_word(node, word));
-  } else if (*duration < min || *duration > max) {
+  } else if (*duration < min || *duration > max || (whole_seconds && *duration % 1s != Duration{0})) {
     reading.problem(node, fmt::format("found {}, allowed is {}", found(node), words()));
   } else {
     value = *duration;
@@ -44,7 +44,8 @@ Json Span::schema() const {
 }
 
 std::string Span::words() const {
-  return or_word(fmt::format("a duration from {} to {}", spell_duration(min), spell_duration(max)), word ? word->text : "");
+  const char* wholly = whole_seconds ? " in whole seconds" : "";
+  return or_word(fmt::format("a duration from {} to {}{}", spell_duration(min), spell_duration(max), wholly), word ? word->text : "");
 }
 
 void Seconds::read(const Node& node, Duration& value, Reading& reading) const {

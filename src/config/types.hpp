@@ -115,6 +115,7 @@ struct Span {
   Duration min;
   Duration max;
   std::optional<Word<Duration>> word = std::nullopt;
+  bool whole_seconds = false;  // for what is kept in seconds
 
   void read(const Node& node, Duration& value, Reading& reading) const;
   Json write(Duration value) const;
@@ -293,7 +294,7 @@ struct OrOff {
     } else {
       const bool yes = node.text == "true" || node.text == "yes" || node.text == "on";
       const bool no = node.text == "false" || node.text == "no" || node.text == "none" || node.text == "never";
-      const std::string hint = yes ? "; write {} for its defaults" : no ? R"(; did you mean "off"?)" : did_you_mean(node.text, {"off"});
+      const std::string hint = yes ? "; " + inner.advice() : no ? R"(; did you mean "off"?)" : did_you_mean(node.text, {"off"});
       reading.problem(node, fmt::format("found {}, allowed is {}{}", found(node), words(), hint));
     }
   }

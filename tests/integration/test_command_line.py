@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import subprocess
 
 import pytest
 
@@ -149,7 +150,13 @@ def test_verbose_tells_more(tmp_path):
 
 
 def test_a_help_text_into_a_closed_pipe_is_no_crash():
-    import subprocess
     with subprocess.Popen([BINARY, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.wait(30) in (0, 1, -signal.SIGPIPE)
+
+
+@pytest.mark.parametrize("command", [["token", "keygen"], ["config", "schema"], ["--help"]], ids=" ".join)
+def test_a_command_that_cannot_write_does_not_end_with_0(command):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([BINARY, *command], stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
+    assert done.returncode == 1 and b"cannot be written" in done.stderr

@@ -172,6 +172,12 @@ def test_a_huge_token_is_refused(tmp_path):
         assert app.requests == []
 
 
+def test_hops_in_another_spelling_are_not_called_a_token(tmp_path):
+    with guarding(tmp_path, "--gateway", "http://gateway.test") as (guard, _):
+        answer = guard.get("/a?steelyard_hop%73=1")
+        assert answer.status == 403 and b"percent-encodes the name of a parameter" in answer.body
+
+
 def test_a_token_is_good_once(tmp_path):
     token = mint("/a")
     with guarding(tmp_path) as (guard, app):
@@ -380,7 +386,8 @@ def test_another_server_may_ask_whether_a_request_may_go_on(tmp_path):
 @pytest.mark.parametrize("changed, told", [
     ({"--listen": "x"}, "--listen x: write an IP address and port"), ({"--app": "localhost"}, "--app localhost"),
     ({"--keys": "nothing.json"}, "nothing.json"), ({"--gateway": "gateway:8000"}, "--gateway"), ({"--id": "a b"}, "--id"),
-    ({"--skew": "x"}, "--skew x"), ({"--health": "health"}, "--health health: write a path"),
+    ({"--skew": "x"}, "--skew x"), ({"--skew": "900ms"}, "--skew 900ms: write whole seconds"),
+    ({"--health": "health"}, "--health health: write a path"),
     ({"--health": "/", "--health-interval": "1ms"}, "--health-interval 1ms: write a duration"),
     ({"--register": "http://127.0.0.1:1"}, "--register needs --pool"),
     ({"--app": "127.0.0.1:1", "--listen": "127.0.0.1:1"}, "the same"),

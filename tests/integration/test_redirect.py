@@ -197,6 +197,15 @@ def test_keys_that_cannot_be_read_refuse_the_start_and_the_reload(tmp_path):
         verified(location(proxy.get("/")))
 
 
+def test_a_reload_refused_for_its_keys_says_so_without_an_empty_place(tmp_path):
+    config = redirecting("127.0.0.1:1", redirect={"keys": key_file(tmp_path / "keys")})
+    with Proxy(config) as proxy:
+        (tmp_path / "keys").unlink()
+        proxy.reload(config, wait="is not reloaded")
+        told = next(json.loads(text)["message"] for text in proxy.lines if "is not reloaded" in text)
+        assert "\nthe route *: cannot open the key file" in told
+
+
 def test_keys_are_changed_under_load_without_a_gap(tmp_path):
     other = b"n" * 32
     config = redirecting("127.0.0.1:1", redirect={"keys": key_file(tmp_path / "keys")}, workers=2)

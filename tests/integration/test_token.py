@@ -125,6 +125,12 @@ def test_keygen_writes_a_pair_whose_public_half_verifies_and_does_not_sign(tmp_p
     assert decode(key["x"]) == public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
+def test_a_pair_of_which_a_half_cannot_be_written_leaves_no_other_half(tmp_path):
+    done = run("token", "keygen", "--algorithm", "EdDSA", "--out", "keys.json", "--public", "none/public.json", directory=tmp_path)
+    assert done.returncode == 2 and "none/public.json" in done.stderr and not done.stdout
+    assert not list(tmp_path.iterdir())
+
+
 def test_there_is_no_public_half_of_a_secret(tmp_path):
     done = run("token", "keygen", "--public", "guard.json", directory=tmp_path)
     assert done.returncode == 2 and "--algorithm EdDSA" in done.stderr and not done.stdout
@@ -244,6 +250,8 @@ def test_inspect_gives_a_terminal_no_orders(keys):
     (["--target", "files"], 'begin with "/"'),
     (["--target", "/a b"], "percent-encoded"),
     (["--target", "/a#b"], "never sent"),
+    (["--target", "/a?steelyard_token=x"], "steelyard_token already"),
+    (["--target", "/a?b&steelyard%5ftoken=x"], "steelyard_token already"),
     (["--method", "get"], "capitals"),
     (["--method", "G T"], "not a method"),
     (["--server", ""], "server's id"),
@@ -259,6 +267,11 @@ def test_mint_says_which_option_is_wrong(keys, arguments, told):
     options = dict([REQUEST[0:2], REQUEST[2:4], arguments])
     done = run("token", "mint", "--keys", keys, *[part for option in options.items() for part in option])
     assert done.returncode == 2 and told in done.stderr and not done.stdout
+
+
+def test_mint_knows_tokens_of_another_name(keys):
+    other = ["--target", "/a?steelyard_token=x", "--parameter", "pass"]
+    assert run("token", "mint", "--keys", keys, "--server", "app-1", *other).returncode == 0
 
 
 @pytest.mark.parametrize("text, told", [

@@ -64,7 +64,7 @@ std::expected<Carried, Denied> take_parameter(std::string_view target, std::stri
       cut_begin = is_first ? begin : begin - 1;
       cut_end = is_first ? end + 1 : end;
     } else if (decodes_to(its_name, name)) {
-      return deny(Reason::malformed, "the name of the token's parameter is percent-encoded in the request");
+      return deny(Reason::malformed, "the request percent-encodes the name of a parameter that must be written as it is");
     }
     begin = end + 1;
   }

@@ -102,6 +102,18 @@ TEST(Redirects, values_that_cannot_be_are_refused) {
                   "request was sent back; allowed is a name of up to 64 letters, digits and . _ -"});
 }
 
+TEST(Guards, know_whole_seconds_only) {
+  EXPECT_EQ(problems(file_with("guard: {keys: k, server: a, skew: 900ms}")),
+            Lines{"t:2:56: routes[0].guard.skew: found \"900ms\", allowed is a duration from 0s to 5m in whole seconds"});
+}
+
+TEST(Guards, that_are_on_are_told_what_they_need) {
+  EXPECT_EQ(problems(file_with("guard: on")), Lines{"t:2:29: routes[0].guard: found \"on\", allowed is a map with the keys of a guard, or "
+                                                    "off; write {keys: ..., server: ...}"});
+  EXPECT_EQ(problems(file_with("guard: ")), Lines{"t:2:29: routes[0].guard: found nothing, allowed is a map with the keys of a guard; "
+                                                  "write {keys: ..., server: ...}, or remove it"});
+}
+
 TEST(PublicUrls, are_schemes_with_hosts_and_perhaps_ports) {
   for (const char* url :
        {"http://a.example.com", "https://a.example.com:8443", "http://10.0.0.5", "http://[fd00::7]:80", "https://[::1]"}) {
