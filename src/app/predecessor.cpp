@@ -110,7 +110,13 @@ void Predecessor::on_events(std::uint32_t /*events*/) {
 
 void Predecessor::begin_to_accept() {
   alarm_.disarm();
-  if (!std::exchange(accepting_, true)) host_.accepts_no_more(state_);
+  if (!std::exchange(accepting_, true)) {
+    host_.accepts_no_more(state_);
+  } else if (file_ >= 0) {
+    log_message(LogLevel::warning,
+                "upgrade: the process before this one took longer than {} s to hand over what limits have counted: they begin anew",
+                yours_timeout / 1s);
+  }
   close_file();
 }
 

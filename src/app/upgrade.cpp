@@ -62,7 +62,9 @@ Upgrade::~Upgrade() { close_socket(); }
 std::expected<void, std::string> Upgrade::begin(const std::vector<InheritedSocket>& sockets) {
   if (handed_over()) return std::unexpected(fmt::format("process {} has taken over from this one already", child_));
   if (state_ != State::idle) return std::unexpected(fmt::format("process {} is starting: one upgrade at a time", child_));
-  if (invocation_.binary.empty()) return std::unexpected("it is not known from which file this process was started");
+  if (invocation_.binary.empty()) {
+    return std::unexpected("only `steelyard serve` can be upgraded in place, and only where the file that it was started from is known");
+  }
   std::array<int, 2> pair{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) {
     return std::unexpected(fmt::format("no socket to talk to the new process: {}", std::strerror(errno)));

@@ -122,9 +122,11 @@ HttpProxy::Admission HttpProxy::examine(const Trip& trip, const Asked& asked) {
 }
 
 std::optional<std::string> HttpProxy::target_without_token(const Trip& trip) {
-  const GuardOptions& options = *trip.route->heads->guard;
-  if (options.token_in != TokenPlace::query) return std::nullopt;
-  auto carried = token::take_parameter(trip.exchange.target, options.token_name);
+  const RouteOptions& route = *trip.route->heads;
+  const bool in_query = trip.route->guarded ? route.guard->token_in == TokenPlace::query
+                                            : !route.redirect.keys.empty() && route.redirect.token_in == TokenPlace::query;
+  if (!in_query) return std::nullopt;
+  auto carried = token::take_parameter(trip.exchange.target, trip.route->guarded ? route.guard->token_name : route.redirect.token_name);
   if (!carried) return std::string(token::path_of(trip.exchange.target));
   return carried->value ? std::optional(std::move(carried->target)) : std::nullopt;
 }

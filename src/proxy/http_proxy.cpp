@@ -267,7 +267,7 @@ void HttpProxy::record(const Trip& trip) {
   record.client_port = exchange.client.port;
   record.method = exchange.method_text;
   record.host = exchange.authority;
-  const std::optional<std::string> without_token = trip.route != nullptr && trip.route->guarded ? target_without_token(trip) : std::nullopt;
+  const std::optional<std::string> without_token = trip.route != nullptr ? target_without_token(trip) : std::nullopt;
   record.target = without_token ? std::string_view(*without_token) : exchange.target;
   record.protocol = exchange.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
   if (trip.route != nullptr) record.route = trip.route->name;

@@ -12,7 +12,7 @@ from harness import Proxy, configuration
 from limits import HOUR, fixed, hammer, limited, limiting, rest_in, shown, statuses, without_fields
 from messages import reply
 from pool_server import PoolServer, until
-from server import Server, refused_address
+from server import Server, answering, refused_address
 
 # Five requests a minute
 
@@ -726,6 +726,24 @@ def test_never_more_at_once_than_allowed_over_two_workers():
 
 
 # What stays over a reload
+
+
+@pytest.mark.parametrize("how", ["reload", "upgrade"])
+def test_who_waits_as_told_is_served_after_a_limit_was_raised(how):
+    with limited({"a": {"rate": "10/1h"}}) as (server, proxy):
+        assert statuses(proxy, 11) == [200] * 10 + [429]
+        getattr(proxy, how)(limiting([server], {"a": {"rate": "10/1s"}}))
+        until(lambda: proxy.get().status == 200, "what the other rate has left is forgiven")
+
+
+def test_who_was_slow_is_not_slow_after_a_bandwidth_was_raised():
+    rule = {"kind": "bandwidth", "rate": "1KiB/1s", "burst": "1KiB"}
+    with limited({"a": rule}, answering(reply(body=b"x" * 200_000))) as (server, proxy):
+        with proxy.client() as client:
+            client.send(request_bytes())
+            client.exactly(50_000)
+        proxy.reload(limiting([server], {"a": {"kind": "bandwidth", "rate": "100MiB/1s", "burst": "100MiB"}}))
+        assert proxy.get().complete
 
 
 def test_a_reload_keeps_what_was_counted():

@@ -4,6 +4,7 @@ tokens and counted requests over many upgrades and reloads while clients keep as
 import collections
 import concurrent.futures
 import contextlib
+import json
 import random
 import signal
 import threading
@@ -26,6 +27,10 @@ from test_guard_faults import way
 def guarded(app, keys, **more):
     """A configuration with a guard for server "a"."""
     return configuration(app, routes=[{"pool": "app", "guard": {"server": "a", "keys": keys}, **more}], workers=2)
+
+
+def lenient(app, keys, skew):
+    return configuration(app, routes=[{"pool": "app", "guard": {"server": "a", "keys": keys, "skew": skew}}])
 
 
 def gateway_of(guard, route, **overrides):
@@ -357,3 +362,55 @@ def test_a_refused_request_has_not_used_its_token(tmp_path):
         assert [proxy.get(with_token("/a", token)).status for token in tokens] == [200, 200, 429, 429]
         proxy.reload({**guarded(app, keys, limits="a"), "limits": {"a": fixed(100)}})
         assert [proxy.get(with_token("/a", token)).status for token in tokens] == [403, 403, 200, 200]
+
+
+# Where clocks may differ, and what others may read
+
+
+@pytest.mark.parametrize("how", ["reload", "upgrade"])
+def test_a_used_token_stays_used_where_clocks_may_differ_more_than_before(tmp_path, how):
+    keys = key_file(tmp_path / "keys.json")
+    with Server() as app, Proxy(lenient(app, keys, skew="0s")) as proxy:
+        now = int(time.time())
+        token = mint("/a", iat=now - 10, exp=now + 1)
+        assert proxy.get(with_token("/a", token)).status == 200
+        until(lambda: proxy.get(with_token("/a", mint("/a", iat=now - 10, exp=now + 1))).status == 403, "tokens of that time expire")
+        getattr(proxy, how)(lenient(app, keys, skew="1m"))
+        assert proxy.get(with_token("/a", token)).status == 403
+
+
+def test_a_token_used_on_a_route_stays_used_on_another_one_with_more_skew(tmp_path):
+    keys = key_file(tmp_path / "keys.json")
+    strict, lax = ({"pool": "app", "guard": {"server": "a", "keys": keys, "skew": skew}} for skew in ("0s", "1m"))
+    with Server() as app, Proxy(configuration(app, routes=[{"match": {"host": "strict.test"}, **strict}, lax])) as proxy:
+        now = int(time.time())
+        token = mint("/a", iat=now - 10, exp=now + 1)
+
+        def ask(shown_token, host):
+            with proxy.client() as client:
+                return client.request("GET", with_token("/a", shown_token), host=host).status
+        assert ask(token, "strict.test") == 200
+        until(lambda: ask(mint("/a", iat=now - 10, exp=now + 1), "strict.test") == 403, "tokens of that time expire")
+        assert ask(token, "lax.test") == 403
+
+
+def test_a_question_that_names_two_clients_is_refused(tmp_path):
+    with guarding(tmp_path) as (guard, _), guard.client() as client:
+        asked = f"X-Original-URI: {with_token('/a', mint('/a', net='127.0.0.1/32'))}\r\nX-Original-Method: GET\r\n"
+        clients = "X-Original-Client: 192.0.2.1\r\nX-Original-Client: 192.0.2.2\r\n"
+        client.send(f"GET /__verify__ HTTP/1.1\r\nHost: x\r\n{asked}{clients}\r\n")
+        assert client.response().status == 400
+
+
+def test_a_gateway_s_log_does_not_show_a_token_that_is_still_good(tmp_path):
+    log = tmp_path / "access.log"
+    keys = key_file(tmp_path / "keys.json")
+    with guarding(tmp_path, "--reusable", keys=keys) as (guard, app):
+        pool = {"servers": [{"address": f"127.0.0.1:{guard.port}", "id": "a"}]}
+        redirect = [{"pool": "app", "mode": "redirect", "redirect": {"keys": keys, "client": "none"}}]
+        with Proxy(configuration(app, pool=pool, routes=redirect, log={"access": str(log)})) as gateway:
+            location = gateway.get("/a").value("location")
+            target = location[location.index("/a?"):]
+            assert gateway.get(target).status == 307, "the client asks the gateway once more for what it was sent to"
+        shown_targets = [json.loads(line)["target"] for line in log.read_text().splitlines()]
+        assert len(shown_targets) == 2 and guard.get(shown_targets[1]).status != 200

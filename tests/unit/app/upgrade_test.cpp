@@ -57,7 +57,7 @@ TEST_F(UpgradeTest, without_a_known_binary_there_is_none) {
   Upgrade upgrade(loop, {}, host());
   const auto begun = upgrade.begin({});
   ASSERT_FALSE(begun);
-  EXPECT_EQ(begun.error(), "it is not known from which file this process was started");
+  EXPECT_EQ(begun.error(), "only `steelyard serve` can be upgraded in place, and only where the file that it was started from is known");
 }
 
 TEST_F(UpgradeTest, the_child_gets_one_descriptor_and_its_name_but_not_the_word_on_whose_the_watchdog_is) {
