@@ -58,6 +58,23 @@ TEST_F(RemoteWorkTest, what_was_there_before_the_first_report_counts_by_that) {
   EXPECT_EQ(active, 3);
 }
 
+TEST_F(RemoteWorkTest, another_process_counts_on_from_what_is_known) {
+  EXPECT_FALSE(work.known());
+  report(2, 10);
+  send(3);
+  const auto known = work.known();
+  ASSERT_TRUE(known);
+  EXPECT_EQ(*known, (LoadReport{5, 10, "one"}));
+  RemoteWork other;
+  EXPECT_EQ(other.report(*known, now), 5);
+  EXPECT_TRUE(other.send(30s));
+  EXPECT_EQ(other.value(), 6);
+  // Who was sent by the one process cannot be told from who was sent by the other: until the next report the new one is thought to be
+  // there.
+  EXPECT_EQ(other.report({5, 13, "one"}, now), -1);
+  EXPECT_EQ(other.report({6, 14, "one"}, now), 1);
+}
+
 TEST_F(RemoteWorkTest, what_never_arrives_is_dropped_after_the_lifetime) {
   report(0, 0);
   send(10);

@@ -310,9 +310,11 @@ TEST(CountingTest, changed_rule_holds_nobody_for_long) {
   const Instant now{1'000'000'000'000};
   const Rule slow{.kind = Kind::token_bucket, .count = 1, .period = 30 * 24h, .burst = 1};
   const Rule quick{.kind = Kind::token_bucket, .count = 10, .period = 1s, .burst = 5};
-  const Verdict verdict = take(quick, take(slow, State{}, now, 1).state, now, 1).verdict;
-  EXPECT_FALSE(verdict.allowed);
-  EXPECT_EQ(verdict.retry_after, 100ms);
+  const Step told = take(quick, take(slow, State{}, now, 1).state, now, 1);
+  EXPECT_FALSE(told.verdict.allowed);
+  EXPECT_EQ(told.verdict.retry_after, 100ms);
+  EXPECT_TRUE(take(quick, told.state, now + 100ms, 1).verdict.allowed);
+  EXPECT_EQ(take(quick, told.state, now + 10s, 1).verdict.remaining, 4U);
   const Rule month{.kind = Kind::fixed_window, .count = 5, .period = 30 * 24h};
   const Rule second{.kind = Kind::fixed_window, .count = 3, .period = 1s};
   EXPECT_EQ(take(second, take(month, State{}, now, 5).state, now + 400ms, 1).verdict.retry_after, 600ms);
