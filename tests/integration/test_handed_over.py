@@ -14,7 +14,7 @@ from test_guard_faults import way
 
 
 def test_what_a_large_table_has_counted_goes_on_over_an_upgrade():
-    with limited({"a": fixed(30, keys_max=100_000_000)}) as (_, proxy):
+    with limited({"a": fixed(30, keys_max=10_000_000)}) as (_, proxy):
         assert statuses(proxy, 30) == [200] * 30
         proxy.upgrade()
         assert statuses(proxy, 1) == [429] or any('"warning"' in text for text in proxy.lines), "it is forgotten, and nothing says so"
